@@ -1,0 +1,41 @@
+"""The tables, one file per noun. Times are microseconds since 1970 (BIGINT), money is minor units (BIGINT)."""
+
+from plugin.models.access import api_token, idempotency, owner
+from plugin.models.books import account, chain, head, lot, transfer
+from plugin.models.event import event, event_head
+from plugin.models.inbox import delivery
+from plugin.models.link import click, link
+from plugin.models.metadata import metadata
+from plugin.models.order import decision, fact, order_code, order_state, orders
+from plugin.models.payout import payout, payout_item, payout_lot
+from plugin.models.person import person, sharer
+from plugin.models.shop import plan, shop
+
+__all__ = [
+    "account",
+    "api_token",
+    "chain",
+    "click",
+    "decision",
+    "delivery",
+    "event",
+    "event_head",
+    "fact",
+    "head",
+    "idempotency",
+    "link",
+    "lot",
+    "metadata",
+    "order_code",
+    "order_state",
+    "orders",
+    "owner",
+    "payout",
+    "payout_item",
+    "payout_lot",
+    "person",
+    "plan",
+    "sharer",
+    "shop",
+    "transfer",
+]

@@ -1,0 +1,33 @@
+"""Persons, and the sharers they are: a sharer is a person in one shop."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+
+from plugin.models.metadata import mac_column, metadata, number_column
+
+person = Table(
+    "pa_person",
+    metadata,
+    number_column(),
+    Column("email_hash", String(32), nullable=False, unique=True),
+    Column("email", Text),  # both are emptied when the person is erased; the hash stays
+    Column("name", Text),
+    Column("locale", String(16)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("erased_at", BigInteger),
+)
+
+sharer = Table(
+    "pa_sharer",
+    metadata,
+    number_column(),
+    Column("shop_id", ForeignKey("pa_shop.id"), nullable=False),
+    Column("person_id", ForeignKey("pa_person.id"), nullable=False),
+    Column("customer_id", String(255)),
+    Column("email_hash", String(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    mac_column(),
+    UniqueConstraint("shop_id", "person_id"),
+    Index("ix_pa_sharer_email", "shop_id", "email_hash"),
+    Index("ix_pa_sharer_customer", "shop_id", "customer_id"),
+)

@@ -1,0 +1,1 @@
+"""What Passalong does: one verb per file, one database transaction per verb. No Flask here."""

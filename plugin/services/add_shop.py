@@ -1,0 +1,123 @@
+"""Adding a shop, and turning its webhook secret over without losing a delivery."""
+
+import json
+import secrets as randomness
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import Row, select, update
+
+from plugin import shops
+from plugin.domain.moment import SECOND
+from plugin.domain.money import DIGITS
+from plugin.domain.plan import complete
+from plugin.errors import BadRequest, NotFound
+from plugin.models import plan, shop
+from plugin.services.context import Context
+from plugin.services.digest import PURPOSE
+from plugin.services.recorder import open_chain, recording
+
+SECRETS, CREDENTIALS = "shop.secrets", "shop.credentials"
+_KEY_BYTES = 8
+HOUR = 3_600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class NewShop:
+    """What an owner says of a shop; ``starts_at`` in microseconds since 1970, orders placed before it never earn."""
+
+    platform: str
+    url: str
+    name: str | None = None
+    currency: str = "USD"
+    timezone: str = "UTC"
+    secret: str | None = None
+    starts_at: int | None = None
+    live: bool = True
+    credentials: Mapping[str, str] | None = None
+
+
+def _home(url: str) -> str:
+    """Return the shop's address in one spelling; raise BadRequest for what is none."""
+    try:
+        parts = urlsplit(url.strip())
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+        raise BadRequest("bad_url", "A shop's address is like https://shop.example.com, without user or query.")
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
+
+
+def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
+    """Add a shop and return its key, platform, webhook address and secret (shown this once)."""
+    adapter = shops.get(new.platform)
+    home = _home(new.url)
+    if new.currency not in DIGITS:
+        raise BadRequest("bad_currency", f"{new.currency} is not an ISO 4217 code in upper case.")
+    try:
+        ZoneInfo(new.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadRequest("bad_timezone", f"{new.timezone} is not a time zone; write one like Asia/Taipei.") from None
+    secret = adapter.new_secret() if new.secret is None else new.secret
+    adapter.check_secret(secret)
+    now, keys = context.now(), context.keys
+    row = {
+        "key": randomness.token_hex(_KEY_BYTES),
+        "platform": new.platform,
+        "url": home,
+        "name": new.name or urlsplit(home).hostname or home,
+        "currency": new.currency,
+        "timezone": new.timezone,
+        "starts_at": now - now % SECOND if new.starts_at is None else new.starts_at,
+        "live": new.live,
+        "secrets": keys.seal(SECRETS, json.dumps([{"secret": secret, "valid_until": None}]).encode()),
+        "credentials": keys.seal(CREDENTIALS, json.dumps(dict(new.credentials or {})).encode()),
+        "created_at": now,
+        "binds": False,
+    }
+    with context.database.writing() as connection:
+        shop_id = connection.execute(shop.insert().values(row).returning(shop.c.id)).scalar_one()
+        open_chain(connection, keys.mac_key(PURPOSE), shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        body = json.dumps(complete({}), sort_keys=True, separators=(",", ":"))
+        recorder.add_row(plan, {"version": 1, "in_force_from": 0, "put_at": now, "body": body})
+        recorder.emit("shop.added", {"shop": row["key"], "platform": new.platform})
+    return {
+        "key": str(row["key"]),
+        "platform": new.platform,
+        "webhook_url": f"{context.settings.base_url}/webhooks/{row['key']}",
+        "webhook_secret": secret,
+    }
+
+
+def find_shop(context: Context, key: str) -> Row[Any]:
+    """Return a shop's row by its key; raise NotFound."""
+    with context.database.reading() as connection:
+        row = connection.execute(select(shop).where(shop.c.key == key)).one_or_none()
+    if row is None:
+        raise NotFound("unknown_shop", "There is no shop with this key.")
+    return row
+
+
+def rotate_secret(context: Context, key: str, *, overlap_hours: int = 24) -> dict[str, str]:
+    """Give a shop a new webhook secret; the old one stays valid for the overlap."""
+    row = find_shop(context, key)
+    secret = shops.get(row.platform).new_secret()
+    now, keys = context.now(), context.keys
+    with context.database.writing() as connection:
+        sealed = connection.execute(select(shop.c.secrets).where(shop.c.id == row.id).with_for_update()).scalar_one()
+        until = now + overlap_hours * HOUR
+        kept = [
+            {"secret": old["secret"], "valid_until": until if old["valid_until"] is None else old["valid_until"]}
+            for old in json.loads(keys.open(SECRETS, sealed))
+            if old["valid_until"] is None or old["valid_until"] > now
+        ]
+        ring = [{"secret": secret, "valid_until": None}, *kept]
+        connection.execute(
+            update(shop).where(shop.c.id == row.id).values(secrets=keys.seal(SECRETS, json.dumps(ring).encode()))
+        )
+    return {"webhook_secret": secret}

@@ -1,0 +1,568 @@
+"""The books prove themselves: every decision, target and balance is derived anew and compared with what is stored.
+
+Nothing cached is trusted. The derivation reads the stored normal forms, the facts and the plans; the transfers are only
+what it is compared with. The digests tell which row was changed or removed behind the books' back.
+"""
+
+import hashlib
+import json
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, select, text
+
+from plugin.domain import payout as payout_states
+from plugin.domain.attribution import Case, Decision, decide
+from plugin.domain.binding import Past, bound_at
+from plugin.domain.commission import DELETED, outcome
+from plugin.domain.hold import release_at
+from plugin.domain.ledger import HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES
+from plugin.domain.order import State, Story
+from plugin.errors import BadSignature, Conflict, Malformed
+from plugin.models import (
+    account,
+    chain,
+    decision,
+    delivery,
+    fact,
+    guards,
+    head,
+    link,
+    lot,
+    order_state,
+    orders,
+    payout,
+    payout_item,
+    payout_lot,
+    plan,
+    sharer,
+    shop,
+    transfer,
+)
+from plugin.services import stories
+from plugin.services.context import Context
+from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac
+from plugin.services.process_inbox import unseal
+from plugin.services.roster import Known, OrderFacts, PlanVersion, load_known, load_order_facts, load_plans, plan_at
+from plugin.services.settle_order import LATE, past_of, targets_of
+
+CHUNK = 500
+PROBLEMS_MAX = 200
+_SEALED_TABLES: tuple[tuple[Table, str], ...] = (
+    (order_state, "states"),
+    (decision, "decisions"),
+    (fact, "facts"),
+    (transfer, "transfers"),
+    (plan, "pa_plan"),
+    (sharer, "pa_sharer"),
+    (link, "pa_link"),
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What the check found; ``problems`` are sentences that name the row."""
+
+    transfers: int = 0
+    accounts: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def note(self, problem: str) -> None:
+        if len(self.problems) < PROBLEMS_MAX and problem not in self.problems:
+            self.problems.append(problem)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "transfers": self.transfers,
+            "accounts": self.accounts,
+            "problems": self.problems,
+        }
+
+
+def check_books(context: Context, shop_id: int | None = None) -> Report:
+    """Check one shop's books, or all, on one state of the database."""
+    report = Report()
+    with context.database.reading() as connection:
+        wanted = select(shop) if shop_id is None else select(shop).where(shop.c.id == shop_id)
+        _check_guards(connection, report)
+        for row in connection.execute(wanted.order_by(shop.c.id)).all():
+            _ShopCheck(context, connection, row, report).run()
+    return report
+
+
+def require_good_books(context: Context, shop_id: int) -> None:
+    """Raise Conflict where the shop's books fail their check: no payout moves until they are mended."""
+    report = check_books(context, shop_id)
+    if not report.ok:
+        raise Conflict(
+            "books_do_not_balance",
+            f"The books fail their check, so no payout moves. Run check-books; the first problem: {report.problems[0]}",
+        )
+
+
+def _check_guards(connection: Connection, report: Report) -> None:
+    dialect = connection.dialect.name
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        if dialect == "sqlite"
+        else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+    )
+    there = set(connection.execute(text(query)).scalars())
+    for name in sorted(guards.names(dialect) - there):
+        report.note(f"guard {name} is gone from the database: rows can be changed")
+
+
+class _ShopCheck:
+    """The check of one shop."""
+
+    def __init__(self, context: Context, connection: Connection, row: Row[Any], report: Report) -> None:
+        self.context, self.connection, self.shop, self.report = context, connection, row, report
+        self.key = context.keys.mac_key(PURPOSE)
+        self.plans = load_plans(connection, row.id)
+
+    def run(self) -> None:
+        self._check_chain()
+        self._check_deliveries()
+        for rows in self._chunks(orders):
+            self._check_orders(rows)
+        self._check_lots_without_orders()
+        self._check_accounts()
+        self._check_payouts()
+
+    def _note(self, problem: str) -> None:
+        self.report.note(f"shop {self.shop.key}: {problem}")
+
+    def _chunks(self, table: Table) -> Iterator[Sequence[Row[Any]]]:
+        last = 0
+        while rows := self.connection.execute(
+            select(table).where(table.c.shop_id == self.shop.id, table.c.id > last).order_by(table.c.id).limit(CHUNK)
+        ).all():
+            yield rows
+            last = rows[-1].id
+
+    # --- the digests ------------------------------------------------------------------------------------------------
+
+    def _check_chain(self) -> None:
+        before, expected = first_mac(self.key, self.shop.id), 1
+        end = self.connection.execute(select(head).where(head.c.shop_id == self.shop.id)).one_or_none()
+        if end is None:
+            self._note("the end of the chain is gone")
+            return
+        while True:
+            links = self.connection.execute(
+                select(chain)
+                .where(chain.c.shop_id == self.shop.id, chain.c.position >= expected)
+                .order_by(chain.c.position)
+                .limit(CHUNK)
+            ).all()
+            if not links:
+                break
+            rows = self._sealed_rows(links[0].position, links[-1].position)
+            for one in links:
+                if one.position != expected:
+                    self._note(f"positions {expected} to {one.position - 1} of the chain are gone")
+                self._check_link(one, before, rows.pop(one.position, []))
+                before, expected = one.mac, one.position + 1
+            for position in rows:
+                self._note(f"rows stand at position {position}, which is not in the chain")
+        seal = head_seal(self.key, self.shop.id, end.position, end.mac)
+        if expected - 1 != end.position or end.mac != before or end.seal != seal:
+            self._note(f"the chain ends at {expected - 1}, its sealed end says {end.position}")
+
+    def _sealed_rows(self, first: int, last: int) -> dict[int, list[tuple[str, str | None, bytes]]]:
+        """Return (kind, order, digest) of the rows at each position, each row held against its own digest."""
+        found: dict[int, list[tuple[str, str | None, bytes]]] = defaultdict(list)
+        for table, kind in _SEALED_TABLES:
+            query = select(table).where(table.c.shop_id == self.shop.id, table.c.position.between(first, last))
+            if "order_id" in table.c:
+                query = query.add_columns(orders.c.ref.label("order_ref")).outerjoin(
+                    orders, orders.c.id == table.c.order_id
+                )
+            for row in self.connection.execute(query).mappings():
+                mac = row_mac(self.key, table.name, dict(row))
+                if mac != row["mac"]:
+                    self._note(f"{_name(table, dict(row))} was changed behind the books' back")
+                found[row["position"]].append((kind, row.get("order_ref"), row["mac"]))
+        return found
+
+    def _check_link(self, one: Row[Any], before: bytes, rows: list[tuple[str, str | None, bytes]]) -> None:
+        mac = link_mac(self.key, before, one.position, one.manifest, [row[2] for row in rows])
+        if mac == one.mac:
+            return
+        manifest = json.loads(one.manifest)
+        counted = Counter((ref, kind) for kind, ref, _ in rows)
+        kinds = ("states", "decisions", "facts", "transfers")
+        named = False
+        for ref, counts in manifest["orders"].items():
+            for kind, count in zip(kinds, counts, strict=True):
+                if counted[(ref, kind)] != count:
+                    named = True
+                    gone = count - counted[(ref, kind)]
+                    self._note(f"order {ref}: {gone} of its {kind} written at position {one.position} are gone")
+        for kind, count in manifest["others"].items():
+            if counted[(None, kind)] != count:
+                named = True
+                self._note(f"{count - counted[(None, kind)]} rows of {kind} written at {one.position} are gone")
+        if not named:
+            self._note(f"what was written at position {one.position} of the chain was changed")
+
+    def _check_deliveries(self) -> None:
+        for rows in self._chunks(delivery):
+            for row in rows:
+                name = f"delivery dlv_{row.id}"
+                if row_mac(self.key, "pa_delivery", dict(row._mapping)) != row.mac:
+                    self._note(f"{name} was changed behind the books' back")
+                elif row.body is not None and not self._body_holds(row):
+                    self._note(f"the body of {name} was changed behind the books' back")
+
+    def _body_holds(self, row: Row[Any]) -> bool:
+        try:
+            return bool(hashlib.sha256(unseal(self.context, row.body)[1]).digest() == row.body_sha)
+        except (BadSignature, ValueError, zlib.error):
+            return False
+
+    # --- decisions and targets ---------------------------------------------------------------------------------------
+
+    def _check_orders(self, rows: Sequence[Row[Any]]) -> None:
+        records = self._records(rows)
+        extra = self._chains_of(records) if self.shop.binds else {}
+        everything = {**records, **extra}
+        deriver = _Deriver(self.shop, self.plans, everything, self._known(everything))
+        booked = self._booked([row.id for row in rows])
+        cached = self._cached_lots([row.id for row in rows])
+        for row in rows:
+            record = records[row.id]
+            if not record.states:
+                self._note(f"order {row.ref} has no state: its normal forms are gone")
+                continue
+            try:
+                self._check_order(record, deriver, booked.get(row.id, {}), cached.get(row.id, {}))
+            except (Malformed, LookupError, ValueError) as error:
+                self._note(f"order {row.ref} cannot be derived: {type(error).__name__}")
+
+    def _records(self, rows: Sequence[Row[Any]]) -> dict[int, "_Record"]:
+        ids = [row.id for row in rows]
+        records = {row.id: _Record(row) for row in rows}
+        for one in self.connection.execute(
+            select(order_state).where(order_state.c.order_id.in_(ids)).order_by(order_state.c.id)
+        ):
+            try:
+                state = stories.unpack(one.body)
+            except (Malformed, LookupError, TypeError, ValueError, zlib.error):
+                self._note(f"a normal form of order {records[one.order_id].row.ref} cannot be read")
+                continue
+            if state.sha != one.sha:
+                self._note(f"a normal form of order {records[one.order_id].row.ref} is not what its name says")
+            records[one.order_id].states.append((one.position, state))
+        for one in self.connection.execute(
+            select(fact).where(fact.c.order_id.in_(ids), fact.c.kind.in_(("deleted", "release")))
+        ):
+            if one.kind == "deleted":
+                records[one.order_id].deletions.append((one.position, one.at))
+            else:
+                records[one.order_id].released = one.position
+        for order_id, facts in load_order_facts(self.connection, ids).items():
+            records[order_id].facts = facts
+        for one in self.connection.execute(
+            select(decision).where(decision.c.order_id.in_(ids)).order_by(decision.c.position)
+        ):
+            records[one.order_id].decision = one.body
+        return records
+
+    def _chains_of(self, records: Mapping[int, "_Record"]) -> dict[int, "_Record"]:
+        """Return the records of the same customers' other orders."""
+        customers = {record.row.customer_key for record in records.values()} - {None}
+        rows = self.connection.execute(
+            select(orders).where(orders.c.shop_id == self.shop.id, orders.c.customer_key.in_(customers))
+        ).all()
+        return self._records([row for row in rows if row.id not in records])
+
+    def _known(self, records: Mapping[int, "_Record"]) -> Known:
+        states = [state for record in records.values() for _, state in record.states]
+        named = {one.sharer for record in records.values() for one in record.facts.manual if one.sharer is not None}
+        stored = [json.loads(record.decision) for record in records.values() if record.decision]
+        named |= {one["frozen"][0] for one in stored if one["frozen"][0] is not None}
+        return load_known(
+            self.connection,
+            self.context.keys,
+            self.shop.id,
+            touches=[state.order.touch for state in states],
+            customers=[state.order.customer for state in states if state.order.customer],
+            sharers=named,
+        )
+
+    def _check_order(
+        self,
+        record: "_Record",
+        deriver: "_Deriver",
+        booked: Mapping[tuple[int, str, str], Mapping[str, int]],
+        cached: Mapping[tuple[int, str, str], Mapping[str, int]],
+    ) -> None:
+        row, story = record.row, record.story(None)
+        derived = deriver.decision(record)
+        is_late = record.released is not None and deriver.fresh(record).frozen != derived.frozen
+        body = json.dumps(derived.to_json(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        if record.decision != body:
+            self._note(f"order {row.ref}: its stored decision is not what its states and facts decide")
+        plan = next(one.plan for one in self.plans if one.version == derived.plan_version)
+        reckoned = outcome(story, derived.frozen, plan, starts_at=self.shop.starts_at)
+        targets = targets_of(reckoned, story.now.order.currency)
+        for key in sorted({*targets, *booked}):
+            target, lies = targets.get(key, 0), booked.get(key, {})
+            if sum(lies.values()) != target:
+                self._note(
+                    f"order {row.ref}: sharer shr_{key[0]} ({key[1]}) should have {target} {key[2]} minor units in the"
+                    f" books and has {sum(lies.values())}"
+                )
+            elif not _lies_right(lies, derived.held, record.released is not None):
+                self._note(f"order {row.ref}: the money of sharer shr_{key[0]} ({key[1]}) lies in the wrong account")
+            if any(lies.get(purpose, 0) != cached.get(key, {}).get(purpose, 0) for purpose in SHARER_PURPOSES):
+                self._note(f"order {row.ref}: the lot of shr_{key[0]} ({key[1]}) is not the sum of its transfers")
+        flags = set(reckoned.now.flags) | ({DELETED} if story.deleted else set()) | ({LATE} if is_late else set())
+        same_story = (stories.dump(story), stories.unpack(row.now).text) == (row.story, story.now.text)
+        same_row = same_story and (row.decision, row.held, row.released) == (body, derived.held, record.released)
+        due = release_at(story, plan.hold_days)
+        if not same_row or json.loads(row.flags) != sorted(flags) or row.release_at != due:
+            self._note(f"order {row.ref}: its row is not what its states and facts say")
+
+    def _booked(self, ids: Sequence[int]) -> dict[int, dict[tuple[int, str, str], dict[str, int]]]:
+        """Return what lies where of each commission, summed from the transfers alone."""
+        found: dict[int, dict[tuple[int, str, str], dict[str, int]]] = defaultdict(lambda: defaultdict(Counter))
+        for side, sign in ((transfer.c.to_account, 1), (transfer.c.from_account, -1)):
+            rows = self.connection.execute(
+                select(
+                    transfer.c.order_id,
+                    transfer.c.sharer_id,
+                    transfer.c.role,
+                    transfer.c.currency,
+                    account.c.purpose,
+                    func.sum(transfer.c.amount).label("amount"),
+                )
+                .join(account, account.c.id == side)
+                .where(transfer.c.order_id.in_(ids), account.c.sharer_id != 0)
+                .group_by(
+                    transfer.c.order_id,
+                    transfer.c.sharer_id,
+                    transfer.c.role,
+                    transfer.c.currency,
+                    account.c.purpose,
+                )
+            )
+            for row in rows:
+                found[row.order_id][(row.sharer_id, row.role, row.currency)][row.purpose] += sign * int(row.amount)
+        return found
+
+    def _cached_lots(self, ids: Sequence[int]) -> dict[int, dict[tuple[int, str, str], Mapping[str, int]]]:
+        found: dict[int, dict[tuple[int, str, str], Mapping[str, int]]] = defaultdict(dict)
+        for row in self.connection.execute(select(lot).where(lot.c.order_id.in_(ids))).mappings():
+            found[row["order_id"]][(row["sharer_id"], row["role"], row["currency"])] = dict(row)
+        return found
+
+    # --- accounts and payouts -----------------------------------------------------------------------------------------
+
+    def _check_lots_without_orders(self) -> None:
+        rows = self.connection.execute(
+            select(transfer.c.id, transfer.c.order_id)
+            .outerjoin(orders, orders.c.id == transfer.c.order_id)
+            .where(transfer.c.shop_id == self.shop.id, orders.c.id.is_(None))
+        )
+        for row in rows:
+            self._note(f"transfer {row.id} is about an order that is gone")
+        for row in self.connection.execute(
+            select(order_state.c.order_id)
+            .outerjoin(delivery, delivery.c.id == order_state.c.delivery_id)
+            .where(order_state.c.shop_id == self.shop.id, delivery.c.id.is_(None))
+        ):
+            self._note(f"the delivery of a state of order number {row.order_id} is gone")
+
+    def _check_accounts(self) -> None:
+        sums: Counter[int] = Counter()
+        for side, sign in ((transfer.c.to_account, 1), (transfer.c.from_account, -1)):
+            rows = self.connection.execute(
+                select(side.label("account"), func.sum(transfer.c.amount).label("amount"))
+                .where(transfer.c.shop_id == self.shop.id)
+                .group_by(side)
+            )
+            for row in rows:
+                sums[row.account] += sign * int(row.amount)
+        self.report.transfers += self.connection.execute(
+            select(func.count()).select_from(transfer).where(transfer.c.shop_id == self.shop.id)
+        ).scalar_one()
+        totals: Counter[str] = Counter()
+        for row in self.connection.execute(select(account).where(account.c.shop_id == self.shop.id)):
+            self.report.accounts += 1
+            totals[row.currency] += row.balance
+            if row.balance != sums.pop(row.id, 0):
+                self._note(
+                    f"account {row.id} ({row.purpose}, sharer {row.sharer_id}, {row.currency}) is not the sum of its"
+                    " transfers"
+                )
+            if row.live != self.shop.live:
+                self._note(f"account {row.id} mixes live money with test money")
+        for number in sums:
+            self._note(f"account {number} is gone")
+        for currency, total in totals.items():
+            if total:
+                self._note(f"the accounts in {currency} add up to {total} and not to zero")
+
+    def _check_payouts(self) -> None:
+        """Hold items, their lots and the transfers against each other and against the facts."""
+        said: dict[tuple[str, int], str] = {}
+        for row in self.connection.execute(
+            select(fact)
+            .where(fact.c.shop_id == self.shop.id, fact.c.kind.in_(("payout", "item")))
+            .order_by(fact.c.position, fact.c.id)
+        ):
+            body = json.loads(row.body)
+            said[(row.kind, body[row.kind])] = body["state"]
+        batches = self.connection.execute(select(payout).where(payout.c.shop_id == self.shop.id)).all()
+        for batch in batches:
+            if said.pop(("payout", batch.id), None) != batch.state:
+                self._note(f"payout pay_{batch.id} is not in the state its facts say")
+        expected: dict[int, Counter[str]] = defaultdict(Counter)
+        items = self.connection.execute(
+            select(payout_item, payout.c.state.label("batch_state"))
+            .join(payout, payout.c.id == payout_item.c.payout_id)
+            .where(payout.c.shop_id == self.shop.id)
+        ).all()
+        for item in items:
+            last = said.pop(("item", item.id), None)
+            if last is None and item.batch_state in (payout_states.DRAFT, payout_states.CANCELLED):
+                continue
+            if last != item.state:
+                self._note(f"payout item itm_{item.id} is not in the state its facts say")
+            self._check_item(item, expected)
+        for kind, number in said:
+            self._note(f"{kind} {number} is gone from the payouts")
+        lies: dict[int, Counter[str]] = defaultdict(Counter)
+        for row in self.connection.execute(
+            select(account.c.sharer_id, account.c.purpose, func.sum(account.c.balance).label("balance"))
+            .where(account.c.shop_id == self.shop.id, account.c.purpose.in_((IN_FLIGHT, PAID)))
+            .group_by(account.c.sharer_id, account.c.purpose)
+        ):
+            lies[row.sharer_id][row.purpose] = int(row.balance)
+        for who in {*expected, *lies}:
+            for purpose in (IN_FLIGHT, PAID):
+                if expected[who][purpose] != lies[who][purpose]:
+                    self._note(f"sharer shr_{who}: what is {purpose} is not what the payouts say")
+
+    def _check_item(self, item: Row[Any], expected: dict[int, Counter[str]]) -> None:
+        lots = self.connection.execute(
+            select(func.coalesce(func.sum(payout_lot.c.amount), 0)).where(payout_lot.c.item_id == item.id)
+        ).scalar_one()
+        reserved = item.batch_state != payout_states.DRAFT
+        if reserved and item.state != payout_states.CANCELLED and int(lots) != item.gross:
+            self._note(f"payout item itm_{item.id}: its commissions do not add up to its amount")
+        if item.state == payout_states.PAID:
+            expected[item.sharer_id][PAID] += item.gross
+        elif item.state not in payout_states.ENDS and reserved:
+            expected[item.sharer_id][IN_FLIGHT] += item.gross
+
+
+def _name(table: Table, row: Mapping[str, Any]) -> str:
+    ref = row.get("order_ref")
+    number = row["id"]
+    return f"{table.name.removeprefix('pa_')} {number}" + (f" of order {ref}" if ref is not None else "")
+
+
+def _lies_right(lies: Mapping[str, int], held: bool, released: bool) -> bool:
+    """Tell whether the unpaid part lies where hold and release say."""
+    if released:
+        return not lies.get(PENDING) and not lies.get(HELD)
+    return not lies.get(PENDING if held else HELD) and not any(
+        lies.get(purpose) for purpose in (PAYABLE, IN_FLIGHT, PAID)
+    )
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is stored of one order, to be derived from."""
+
+    row: Row[Any]
+    states: list[tuple[int, State]] = field(default_factory=list)
+    deletions: list[tuple[int, int]] = field(default_factory=list)
+    released: int | None = None
+    facts: OrderFacts = field(default_factory=OrderFacts)
+    decision: str | None = None
+
+    def story(self, as_of: int | None) -> Story:
+        """Return the story as it was known at a position (None: now)."""
+        story = stories.told([state for position, state in self.states if as_of is None or position <= as_of])
+        deleted = [at for position, at in self.deletions if as_of is None or position <= as_of]
+        return replace(story, deleted_at=max(deleted, default=None))
+
+    def known_at(self, as_of: int | None) -> bool:
+        return any(as_of is None or position <= as_of for position, _ in self.states)
+
+    def decided_as_of(self, as_of: int | None) -> int | None:
+        """Return the position whose knowledge decided the order: its release, or the owner's later word."""
+        if self.released is None or (as_of is not None and self.released > as_of):
+            return as_of
+        words = [one.seq for one in self.facts.manual if as_of is None or one.seq <= as_of]
+        return max([self.released, *words])
+
+
+class _Deriver:
+    """Derives decisions from the record alone, as of any position; the customers' chains are derived as they go."""
+
+    def __init__(
+        self, shop_row: Row[Any], plans: Sequence[PlanVersion], records: Mapping[int, _Record], known: Known
+    ) -> None:
+        self.shop, self.plans, self.known = shop_row, plans, known
+        self.memo: dict[tuple[int, int | None], Decision] = {}
+        self.chains: dict[str, list[_Record]] = defaultdict(list)
+        if shop_row.binds:
+            for record in records.values():
+                for customer in {state.order.customer.key for _, state in record.states if state.order.customer}:
+                    if customer:
+                        self.chains[customer].append(record)
+
+    def decision(self, record: _Record) -> Decision:
+        """Return the decision that must be in force."""
+        return self.fresh(record, record.decided_as_of(None))
+
+    def fresh(self, record: _Record, as_of: int | None = None) -> Decision:
+        """Return what all that was known at a position decides."""
+        key = (record.row.id, as_of)
+        if key not in self.memo:
+            self.memo[key] = decide(self._case(record, as_of))
+        return self.memo[key]
+
+    def _case(self, record: _Record, as_of: int | None) -> Case:
+        story = record.story(as_of)
+        version = plan_at(self.plans, story.first.placed_at, as_of=as_of)
+        terms = version.plan.attribution.binding
+        past = self._past(record, story, as_of) if terms.mode != "none" else []
+        return Case(
+            story=story,
+            roster=self.known.roster if as_of is None else self.known.roster.until(as_of),
+            plan=version.plan,
+            plan_version=version.version,
+            tokens=self.known.tokens,
+            manual=record.facts.manual if as_of is None else record.facts.until(as_of).manual,
+            holds=record.facts.holds if as_of is None else record.facts.until(as_of).holds,
+            bound=bound_at(past, story.first.placed_at, terms),
+        )
+
+    def _past(self, record: _Record, story: Story, as_of: int | None) -> list[Past]:
+        customer = story.first.customer
+        if customer is None or customer.key is None:
+            return []
+        found = []
+        for other in self.chains[customer.key]:
+            if other is record or not other.known_at(as_of):
+                continue
+            theirs = other.story(as_of)
+            same = theirs.first.customer is not None and theirs.first.customer.key == customer.key
+            if same and (theirs.first.placed_at, other.row.ref) < (story.first.placed_at, record.row.ref):
+                decided = self.fresh(other, other.decided_as_of(as_of))
+                found.append(past_of(other.row.ref, theirs, decided, self.shop.starts_at))
+        return sorted(found, key=lambda past: (past.placed_at, past.order_id))

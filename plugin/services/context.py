@@ -1,0 +1,27 @@
+"""What every service is given: the database, the keys, the settings and the clock. Services ask for nothing else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from plugin import clock
+from plugin.database import Database
+from plugin.keys import Keys, KeyStore
+from plugin.settings import Settings
+
+AccountKey = tuple[int, int, str, str]  # shop, sharer or 0, currency, purpose
+
+
+@dataclass(frozen=True)
+class Context:
+    """One installation of Passalong, as its services see it."""
+
+    database: Database
+    key_store: KeyStore
+    settings: Settings
+    now: Callable[[], int] = clock.now
+    accounts: dict[AccountKey, int] = field(default_factory=dict)  # committed account numbers, which never change
+
+    @property
+    def keys(self) -> Keys:
+        """Return the rings as they are now."""
+        return self.key_store.current()

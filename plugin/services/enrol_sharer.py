@@ -1,0 +1,235 @@
+"""Sharers: enrolling them and changing how they stand. Each change is a dated fact and alters nothing decided."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select
+
+from plugin.domain.facts import STATUSES
+from plugin.domain.moment import SECOND
+from plugin.domain.order import normalise_code, normalise_email
+from plugin.errors import BadRequest, Conflict
+from plugin.models import fact, order_code, orders, person, sharer
+from plugin.services import public_id
+from plugin.services.context import Context
+from plugin.services.recorder import Recorder, insert_new, recording
+from plugin.services.settle_order import resettle
+
+CODES_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewSharer:
+    """What is said of a sharer at enrolment; ``since`` in microseconds since 1970."""
+
+    email: str
+    name: str | None = None
+    codes: Sequence[str] = ()
+    inviter: int | None = None
+    group: str | None = None
+    locale: str | None = None
+    status: str = "approved"
+    since: int | None = None
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a sharer stands now, and the coupon codes they hold, as they were written."""
+
+    status: str
+    group: str | None
+    inviter: int | None
+    since: int
+    codes: tuple[str, ...]
+
+
+def date_of_change(recorder: Recorder) -> int:
+    """Return the moment from which a change made now counts: this second, but after every order decided in it."""
+    second = recorder.now - recorder.now % SECOND
+    last = recorder.connection.execute(
+        select(func.max(orders.c.placed_at)).where(
+            orders.c.shop_id == recorder.shop.id, orders.c.placed_at >= second, orders.c.placed_at <= recorder.now
+        )
+    ).scalar_one()
+    return second if last is None else int(last) + 1
+
+
+def enrol_sharer(context: Context, shop_id: int, new: NewSharer, *, actor: str) -> int:
+    """Enrol a person as a sharer of the shop and return their number; raise Conflict where e-mail or code is taken."""
+    email = new.email.strip()
+    _check(email, new.status, new.codes)
+    email_hash = context.keys.pepper_hash("email", normalise_email(email))
+    with recording(context, shop_id, actor=actor) as recorder:
+        since = recorder.now - recorder.now % SECOND if new.since is None else new.since
+        person_id = _person(recorder, email, email_hash, new)
+        taken = select(sharer.c.id).where(sharer.c.shop_id == shop_id, sharer.c.person_id == person_id)
+        if recorder.connection.execute(taken).first():
+            raise Conflict("email_taken", "This shop has a sharer with this e-mail already.")
+        _check_inviter(recorder.connection, shop_id, new.inviter, None)
+        number = recorder.add_row(
+            sharer,
+            {
+                "person_id": person_id,
+                "customer_id": new.customer_id,
+                "email_hash": email_hash,
+                "created_at": recorder.now,
+            },
+        )
+        _stand(recorder, number, new.status, new.group, new.inviter, at=since)
+        names = _give_codes(recorder, number, new.codes, at=since)
+        recorder.flush()
+        _settle_concerned(recorder, number, names, email_hash, new.customer_id, since)
+        recorder.emit(
+            f"sharer.{new.status}",
+            {"shop": recorder.shop.key, "sharer": public_id.show(public_id.SHARER, number), "status": new.status},
+        )
+    return number
+
+
+def change_sharer(context: Context, row: Row[Any], changes: Mapping[str, Any], *, actor: str) -> None:
+    """Change status, group, inviter or codes from now on. ``row`` is the sharer's; raise Conflict for a taken code."""
+    with recording(context, row.shop_id, actor=actor) as recorder:
+        now = standing(recorder.connection, row.id)
+        at = date_of_change(recorder)
+        status = changes.get("status", now.status)
+        _check(None, status, changes.get("codes", ()))
+        inviter = changes.get("inviter", now.inviter)
+        _check_inviter(recorder.connection, row.shop_id, inviter, row.id)
+        group = changes.get("group", now.group)
+        names: set[str] = set()
+        if (status, group, inviter) != (now.status, now.group, now.inviter):
+            _stand(recorder, row.id, status, group, inviter, at=at)
+        if "codes" in changes:
+            kept = {normalise_code(code) for code in changes["codes"]}
+            held = {normalise_code(code) for code in now.codes}
+            for name in sorted(held - kept):
+                recorder.add_fact("code", {"code": None}, at=at, code=name)
+            names = (held - kept) | _give_codes(
+                recorder, row.id, [code for code in changes["codes"] if normalise_code(code) not in held], at=at
+            )
+        recorder.flush()
+        _settle_concerned(recorder, row.id, names, None, None, at)
+        if status != now.status:
+            recorder.emit(
+                f"sharer.{status}",
+                {"shop": recorder.shop.key, "sharer": public_id.show(public_id.SHARER, row.id), "status": status},
+            )
+
+
+def standing(connection: Connection, sharer_id: int) -> Standing:
+    """Return how a sharer stands by the newest facts."""
+    row = connection.execute(
+        select(fact)
+        .where(fact.c.sharer_id == sharer_id, fact.c.kind == "sharer")
+        .order_by(fact.c.at.desc(), fact.c.position.desc())
+        .limit(1)
+    ).one()
+    body = json.loads(row.body)
+    codes = current_codes(connection, [sharer_id]).get(sharer_id, ())
+    return Standing(body["status"], body["group"], body["inviter"], row.at, codes)
+
+
+def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the codes each sharer holds now, as they were written."""
+    mine = select(fact.c.shop_id, fact.c.code).where(fact.c.kind == "code", fact.c.sharer_id.in_(sharers)).distinct()
+    found: dict[tuple[int, str], Row[Any]] = {}
+    for shop_id, code in connection.execute(mine):
+        found[(shop_id, code)] = _holder(connection, shop_id, code)
+    held: dict[int, list[str]] = {}
+    for row in found.values():
+        if row.sharer_id in sharers:
+            held.setdefault(row.sharer_id, []).append(json.loads(row.body)["code"])
+    return {number: tuple(sorted(codes)) for number, codes in held.items()}
+
+
+def _holder(connection: Connection, shop_id: int, name: str) -> Any:
+    return connection.execute(
+        select(fact)
+        .where(fact.c.shop_id == shop_id, fact.c.kind == "code", fact.c.code == name)
+        .order_by(fact.c.at.desc(), fact.c.position.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def _check(email: str | None, status: str, codes: Sequence[str]) -> None:
+    errors: dict[str, list[str]] = {}
+    if email is not None and ("@" not in email[1:-1] or len(email) > 254 or not email.isprintable() or " " in email):
+        errors["email"] = ["This is not an e-mail address."]
+    if status not in STATUSES:
+        errors["status"] = [f"Must be one of {', '.join(STATUSES)}."]
+    if len(codes) > CODES_MAX or any(not code.strip() or len(code) > 255 or not code.isprintable() for code in codes):
+        errors["codes"] = [f"At most {CODES_MAX} codes of 1 to 255 characters."]
+    if errors:
+        raise BadRequest("invalid", "Some fields are not right.", fields=errors)
+
+
+def _check_inviter(connection: Connection, shop_id: int, inviter: int | None, myself: int | None) -> None:
+    if inviter is None:
+        return
+    if inviter == myself:
+        raise BadRequest("invalid", "Some fields are not right.", fields={"referred_by": ["A sharer invites others."]})
+    row = connection.execute(select(sharer.c.shop_id).where(sharer.c.id == inviter)).one_or_none()
+    if row is None or row.shop_id != shop_id:
+        raise BadRequest("invalid", "Some fields are not right.", fields={"referred_by": ["There is no such sharer."]})
+
+
+def _person(recorder: Recorder, email: str, email_hash: str, new: NewSharer) -> int:
+    """Return the person of this e-mail, known from another shop or new."""
+    row = {
+        "email_hash": email_hash,
+        "email": email,
+        "name": new.name,
+        "locale": new.locale,
+        "created_at": recorder.now,
+    }
+    insert_new(recorder.connection, person, [row])
+    number: int = recorder.connection.execute(
+        select(person.c.id).where(person.c.email_hash == email_hash)
+    ).scalar_one()
+    return number
+
+
+def _stand(recorder: Recorder, number: int, status: str, group: str | None, inviter: int | None, *, at: int) -> None:
+    recorder.add_fact("sharer", {"status": status, "group": group, "inviter": inviter}, at=at, sharer_id=number)
+
+
+def _give_codes(recorder: Recorder, number: int, codes: Sequence[str], *, at: int) -> set[str]:
+    """Give coupon codes to a sharer; raise Conflict where one is somebody's. Return them normalised."""
+    given: set[str] = set()
+    for code in codes:
+        name = normalise_code(code)
+        if name in given:
+            continue
+        holder = _holder(recorder.connection, recorder.shop.id, name)
+        if holder is not None and holder.sharer_id is not None:
+            raise Conflict("code_taken", f"The code {code} is another sharer's already.")
+        recorder.add_fact("code", {"code": code.strip()}, at=at, sharer_id=number, code=name)
+        given.add(name)
+    return given
+
+
+def _settle_concerned(
+    recorder: Recorder, number: int, codes: set[str], email_hash: str | None, customer_id: str | None, since: int
+) -> None:
+    """Settle again the orders a dated fact concerns: those with its codes, the sharer's own, or later ones."""
+    shop_id, connection = recorder.shop.id, recorder.connection
+    concerned: set[int] = set()
+    if codes:
+        named = select(order_code.c.order_id).where(order_code.c.shop_id == shop_id, order_code.c.code.in_(codes))
+        concerned |= set(connection.execute(named).scalars())
+    own = []
+    if email_hash is not None:
+        own.append(orders.c.customer_email == email_hash)
+    if customer_id is not None:
+        own.append(orders.c.customer_key == f"id:{customer_id}")
+    if own:
+        mine = select(orders.c.id).where(orders.c.shop_id == shop_id, or_(*own))
+        concerned |= set(connection.execute(mine).scalars())
+    else:
+        later = select(orders.c.id).where(orders.c.shop_id == shop_id, orders.c.placed_at >= since)
+        concerned |= set(connection.execute(later).scalars())
+    if concerned:
+        resettle(recorder, concerned, cause=f"sharer:{number}")

@@ -1,0 +1,93 @@
+"""Issuing share links. A link leads only to the shop's own host; its number is random, so that none can be counted."""
+
+import secrets as randomness
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from sqlalchemy import Connection, select
+
+from plugin.errors import BadRequest, Unavailable
+from plugin.models import link, shop
+from plugin.services import public_id
+from plugin.services.context import Context
+from plugin.services.recorder import recording
+from plugin.signing import make_code
+
+_NUMBERS = 2**32
+_URL_LENGTH_MAX = 2_000
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedLink:
+    """A link as its maker sees it."""
+
+    id: int
+    code: str
+    share_url: str
+    target_url: str
+
+
+def check_target(home: str, url: str | None) -> str:
+    """Return the address a link may lead to: on the shop's own host, in plain ASCII; raise BadRequest otherwise."""
+    if url is None or url == "":
+        return home + "/"
+    wrong = BadRequest(
+        "invalid", "Some fields are not right.", fields={"url": ["Must be an http(s) address on the shop's own host."]}
+    )
+    if len(url) > _URL_LENGTH_MAX or "\\" in url or any(ord(sign) <= 32 or ord(sign) == 127 for sign in url):
+        raise wrong
+    try:
+        own, parts = urlsplit(home), urlsplit(url)
+        same_place = (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
+    except ValueError:
+        raise wrong from None
+    if not same_place or parts.username is not None or parts.password is not None:
+        raise wrong
+    tail = "".join(
+        [quote(parts.path or "/", _SAFE), f"?{quote(parts.query, _SAFE)}" if parts.query else "",
+         f"#{quote(parts.fragment, _SAFE)}" if parts.fragment else ""]
+    )  # fmt: skip
+    return f"{own.scheme}://{own.netloc}{tail}"
+
+
+def issue_link(
+    context: Context,
+    shop_id: int,
+    sharer_id: int,
+    *,
+    url: str | None,
+    channel: str | None,
+    campaign: str | None,
+    actor: str,
+) -> IssuedLink:
+    """Issue a link for a sharer; raise BadRequest where it would lead away from the shop."""
+    with recording(context, shop_id, actor=actor) as recorder:
+        home = recorder.connection.execute(select(shop.c.url).where(shop.c.id == shop_id)).scalar_one()
+        target = check_target(home, url)
+        number = _free_number(recorder.connection, shop_id)
+        code = make_code(context.keys, shop_id, number)
+        row = {
+            "number": number,
+            "sharer_id": sharer_id,
+            "code": code,
+            "target_url": target,
+            "channel": channel,
+            "campaign": campaign,
+            "created_at": recorder.now,
+        }
+        made = recorder.add_row(link, row)
+        recorder.emit(
+            "link.issued",
+            {"shop": recorder.shop.key, "sharer": public_id.show(public_id.SHARER, sharer_id), "code": code},
+        )
+    return IssuedLink(made, code, f"{context.settings.base_url}/s/{code}", target)
+
+
+def _free_number(connection: Connection, shop_id: int) -> int:
+    for _ in range(20):
+        number = randomness.randbelow(_NUMBERS)
+        taken = select(link.c.id).where(link.c.shop_id == shop_id, link.c.number == number)
+        if connection.execute(taken).first() is None:
+            return number
+    raise Unavailable("no_number", "No free link number was found. Try again.")

@@ -1,0 +1,342 @@
+"""Processing the inbox: lease stored deliveries, read them, settle their orders in batches, mark them done.
+
+A row is taken for a short lease; a worker that dies leaves it to the next one. One bad delivery never spoils its batch:
+the batch is tried delivery by delivery, and what fails by itself is tried later and at last put in quarantine.
+"""
+
+import logging
+import os
+import threading
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from plugin import shops
+from plugin.database import again
+from plugin.domain.moment import SECOND
+from plugin.domain.order import State, merge, read_order, state_of, story_of
+from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
+from plugin.models import delivery, fact, guards, order_state, orders, shop
+from plugin.services import stories
+from plugin.services.context import Context
+from plugin.services.recorder import Recorder, recording
+from plugin.services.settle_order import Work, load_work, settle
+
+LEASE_SECONDS = 20
+BATCH = 200
+ATTEMPTS_MAX = 6
+SEALED_FOR = "delivery"
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Read:
+    """A leased delivery as read: the states and deletions it tells, or the reason why it cannot be understood."""
+
+    id: int
+    shop_id: int
+    received_at: int
+    states: list[State] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run of the worker did; ``taken_over`` counts leases of workers that never came back."""
+
+    done: int = 0
+    waiting: int = 0
+    quarantined: int = 0
+    taken_over: int = 0
+    changed: set[tuple[int, str]] = field(default_factory=set)
+
+    def add(self, other: "Tally") -> None:
+        self.done += other.done
+        self.waiting += other.waiting
+        self.quarantined += other.quarantined
+        self.taken_over += other.taken_over
+        self.changed |= other.changed
+
+
+def worker_name() -> str:
+    """Return a name for this thread that no other living one has."""
+    return f"{os.getpid()}.{threading.get_ident()}"
+
+
+def drain(context: Context, *, until_idle: bool = True) -> Tally:
+    """Process what is due, batch after batch; return what was done."""
+    total = Tally()
+    while True:
+        rows, taken_over = again(lambda: _lease(context))
+        total.taken_over += taken_over
+        if not rows:
+            return total
+        total.add(_process(context, rows))
+        if not until_idle:
+            return total
+
+
+def _lease(context: Context) -> tuple[Sequence[Row[Any]], int]:
+    """Take the oldest due deliveries for this worker."""
+    now = context.now()
+    due = (
+        select(delivery.c.id)
+        .where(
+            delivery.c.state == "stored",
+            delivery.c.due_at <= now,
+            or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= now),
+        )
+        .order_by(delivery.c.due_at, delivery.c.id)
+        .limit(BATCH)
+    )
+    with context.database.writing() as connection:
+        chosen = connection.execute(
+            due.add_columns(delivery.c.lease_by).with_for_update(skip_locked=True)
+        ).all()
+        if not chosen:
+            return (), 0
+        taken_over = sum(row.lease_by is not None for row in chosen)
+        rows = connection.execute(
+            update(delivery)
+            .where(delivery.c.id.in_([row.id for row in chosen]))
+            .values(lease_by=worker_name(), lease_until=now + LEASE_SECONDS * SECOND)
+            .returning(delivery)
+        ).all()
+    return sorted(rows, key=lambda row: row.id), taken_over
+
+
+def _process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
+    with context.database.reading() as connection:
+        found = connection.execute(select(shop).where(shop.c.id.in_({row.shop_id for row in rows})))
+        platforms = {row.id: row.platform for row in found}
+    reads = [_read(context, row, platforms[row.shop_id]) for row in rows]
+    total = Tally()
+    for shop_id in platforms:
+        total.add(_settle_or_split(context, shop_id, [one for one in reads if one.shop_id == shop_id]))
+    return total
+
+
+def _read(context: Context, row: Row[Any], platform: str) -> Read:
+    """Open, decompress and parse a delivery; what cannot be understood carries its reason."""
+    one = Read(row.id, row.shop_id, row.received_at)
+    if row.body is None:
+        return one  # erased: what it said is kept in the normal form
+    try:
+        _, body = unseal(context, row.body)
+        said = shops.get(platform).parse(row.topic, body)
+        keys = context.keys
+        for order in said.orders:
+            one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
+        one.deleted = list(said.deleted)
+    except Malformed as error:
+        one.reason = error.message
+        one.states.clear()
+    except BadSignature:
+        one.reason = "The stored body cannot be opened with the encryption keys there are."
+    return one
+
+
+def seal(context: Context, headers: str, body: bytes) -> bytes:
+    """Compress and encrypt what came through the door; ``headers`` is JSON."""
+    head = headers.encode()
+    packed = zlib.compress(len(head).to_bytes(4, "big") + head + body, 1)
+    return context.keys.seal(SEALED_FOR, packed)
+
+
+def unseal(context: Context, sealed: bytes) -> tuple[str, bytes]:
+    """Return (headers as JSON, body) of a stored delivery; raise BadSignature where no key opens it."""
+    opened = zlib.decompress(context.keys.open(SEALED_FOR, sealed))
+    length = int.from_bytes(opened[:4], "big")
+    return opened[4 : 4 + length].decode(), opened[4 + length :]
+
+
+def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read]) -> Tally:
+    """Settle a batch whole; where it fails, in halves, down to the one delivery that cannot be settled."""
+    try:
+        return again(lambda: _settle_batch(context, shop_id, reads))
+    except (PluginError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if getattr(error, "code", None) == "database_unavailable":
+            raise
+        if len(reads) == 1:
+            return _put_off(context, reads[0], error)
+        half = len(reads) // 2
+        total = _settle_or_split(context, shop_id, reads[:half])
+        total.add(_settle_or_split(context, shop_id, reads[half:]))
+        return total
+
+
+def _put_off(context: Context, one: Read, error: Exception) -> Tally:
+    """Try a failing delivery later, each time after a longer wait; at last put it in quarantine, with the reason."""
+    understood = error.message if isinstance(error, PluginError) else f"Processing failed: {type(error).__name__}."
+    log.error("delivery %s failed: %s", one.id, understood, exc_info=not isinstance(error, Malformed))
+    with context.database.writing() as connection:
+        tries = connection.execute(select(delivery.c.attempts).where(delivery.c.id == one.id)).scalar_one() + 1
+        final = isinstance(error, Malformed | InvariantBroken) or guards.refuses(error) or tries >= ATTEMPTS_MAX
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.id == one.id)
+            .values(
+                state="quarantined" if final else "stored",
+                reason=understood,
+                attempts=tries,
+                due_at=context.now() + SECOND * 2**tries,
+                lease_by=None,
+                lease_until=None,
+            )
+        )
+    return Tally(quarantined=int(final))
+
+
+def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tally:
+    """Settle a batch of read deliveries in one transaction on the shop's record."""
+    tally = Tally()
+    with recording(context, shop_id, actor="worker") as recorder:
+        mine = _still_mine(recorder.connection, reads)
+        reads = [one for one in reads if one.id in mine]
+        understood = [one for one in reads if one.reason is None]
+        works, causes, waits = _take_in(recorder, understood)
+        moved = settle(recorder, works, causes=causes)
+        tally.changed = {(shop_id, work.ref) for work in works if work.id in moved}
+        _mark(recorder.connection, reads, waits)
+        tally.waiting = len(waits)
+        tally.quarantined = len(reads) - len(understood)
+        tally.done = len(understood) - len(waits)
+    return tally
+
+
+def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
+    """Return the deliveries this worker still holds; a lease that ran out may have been taken over and finished."""
+    rows = connection.execute(
+        select(delivery.c.id).where(
+            delivery.c.id.in_([one.id for one in reads]),
+            delivery.c.state == "stored",
+            delivery.c.lease_by == worker_name(),
+        )
+    )
+    return set(rows.scalars())
+
+
+def _take_in(
+    recorder: Recorder, reads: Sequence[Read]
+) -> tuple[list[Work], dict[int, str], dict[int, str]]:
+    """Keep the states and deletions told, and return the orders to settle, their causes, and who must wait for whom."""
+    connection = recorder.connection
+    refs = {state.order.id for one in reads for state in one.states} | {ref for one in reads for ref in one.deleted}
+    rows = connection.execute(
+        select(orders).where(orders.c.shop_id == recorder.shop.id, orders.c.ref.in_(refs)).with_for_update()
+    ).all()
+    works = {work.ref: work for work in load_work(connection, rows)}
+    told = _known_states(connection, list(works.values()), reads)
+    news: dict[str, int] = {}
+    waits: dict[int, str] = {}
+    _open_orders(recorder, works, reads)
+    for one in reads:
+        for state in one.states:
+            ref = state.order.id
+            work = works[ref]
+            work.story = merge(work.story, story_of(state))
+            news[ref] = one.id
+            if (work.id, state.sha) not in told:
+                told.add((work.id, state.sha))
+                recorder.add_state(
+                    work.id, ref, sha=state.sha, body=stories.pack(state.text), delivery_id=one.id
+                )
+    for one in reads:
+        for ref in one.deleted:
+            if ref in works:
+                _delete(recorder, works[ref], one)
+                news[ref] = one.id
+            else:
+                waits[one.id] = ref
+    changed = [works[ref] for ref in news]
+    return changed, {works[ref].id: f"delivery:{number}" for ref, number in news.items()}, waits
+
+
+def _known_states(connection: Connection, works: Sequence[Work], reads: Sequence[Read]) -> set[tuple[int, str]]:
+    shas = {state.sha for one in reads for state in one.states}
+    if not works or not shas:
+        return set()
+    rows = connection.execute(
+        select(order_state.c.order_id, order_state.c.sha).where(
+            order_state.c.order_id.in_([work.id for work in works]), order_state.c.sha.in_(shas)
+        )
+    )
+    return {(row.order_id, row.sha) for row in rows}
+
+
+def _open_orders(recorder: Recorder, works: dict[str, Work], reads: Sequence[Read]) -> None:
+    """Give orders seen for the first time their rows, and wake the deliveries that waited for them."""
+    fresh: dict[str, State] = {}
+    for one in reads:
+        for state in one.states:
+            if state.order.id not in works:
+                fresh.setdefault(state.order.id, state)
+    if not fresh:
+        return
+    rows = [
+        {
+            "shop_id": recorder.shop.id,
+            "ref": ref,
+            "story": "",
+            "now": b"",
+            "currency": state.order.currency,
+            "placed_at": state.order.placed_at,
+            "held": False,
+            "flags": "[]",
+        }
+        for ref, state in fresh.items()
+    ]
+    made = recorder.connection.execute(orders.insert().returning(orders.c.id, orders.c.ref), rows)
+    for row in made:
+        works[row.ref] = Work(id=row.id, ref=row.ref, story=story_of(fresh[row.ref]))
+    recorder.connection.execute(
+        update(delivery)
+        .where(
+            delivery.c.shop_id == recorder.shop.id, delivery.c.state == "waiting", delivery.c.order_ref.in_(list(fresh))
+        )
+        .values(state="stored", due_at=recorder.now, reason=None, lease_by=None, lease_until=None)
+    )
+
+
+def _delete(recorder: Recorder, work: Work, one: Read) -> None:
+    """Note that the shop only said "deleted": cancelled as of the arrival, unless it states something newer."""
+    already = recorder.connection.execute(
+        select(func.max(fact.c.at)).where(fact.c.order_id == work.id, fact.c.kind == "deleted")
+    ).scalar_one()
+    if already is None or already < one.received_at:
+        recorder.add_fact("deleted", {"delivery": one.id}, at=one.received_at, order=(work.id, work.ref))
+    story = work.story
+    moments = [moment for moment in (story.deleted_at, one.received_at) if moment is not None]
+    work.story = type(story)(story.now, story.first, story.paid, story.touches, max(moments))
+
+
+def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, str]) -> None:
+    """Write down what became of each delivery."""
+    if not reads:
+        return
+    waiting = "The order it speaks of is not known yet."
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.id == bindparam("number"))
+        .values(
+            lease_by=None,
+            lease_until=None,
+            state=bindparam("to_state"),
+            reason=bindparam("to_reason"),
+            order_ref=bindparam("to_ref"),
+        ),
+        [
+            {
+                "number": one.id,
+                "to_state": "quarantined" if one.reason else "waiting" if one.id in waits else "done",
+                "to_reason": one.reason or (waiting if one.id in waits else None),
+                "to_ref": waits.get(one.id),
+            }
+            for one in reads
+        ],
+    )

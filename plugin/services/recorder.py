@@ -1,0 +1,250 @@
+"""The one way to write a shop's record: rows, transfers and events of one transaction, closed by a link of the chain.
+
+Opening it takes the shop's head row, so the writers of a shop's books queue; what they read after that cannot change
+under them. ``position`` numbers the transactions of a shop; as-of questions ("what was known at the release?") use it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from plugin.domain import ledger
+from plugin.domain.ledger import Move
+from plugin.models import (
+    account,
+    chain,
+    decision,
+    event,
+    event_head,
+    fact,
+    head,
+    order_state,
+    shop,
+    transfer,
+)
+from plugin.services.context import AccountKey, Context
+from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac, transfer_id
+
+_SHOP_SIDE = frozenset(ledger.SHOP_PURPOSES)
+_COUNTED = ("states", "decisions", "facts", "transfers")
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, leaving alone those whose identity is already there."""
+    if rows:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+
+
+class Recorder:
+    """A writing transaction on one shop's record. Made by :func:`recording`."""
+
+    def __init__(self, connection: Connection, context: Context, shop_row: Row[Any], actor: str) -> None:
+        self.connection = connection
+        self.context = context
+        self.shop = shop_row
+        self.actor = actor
+        self.now = context.now()
+        self.key = context.keys.mac_key(PURPOSE)
+        before = connection.execute(
+            select(head.c.position, head.c.mac).where(head.c.shop_id == shop_row.id).with_for_update()
+        ).one()
+        self.position: int = before.position + 1
+        self._before: bytes = before.mac
+        self._macs: list[bytes] = []
+        self._orders: dict[str, list[int]] = {}
+        self._others: dict[str, int] = {}
+        self._buffers: dict[Table, list[dict[str, Any]]] = {order_state: [], fact: [], decision: [], transfer: []}
+        self._wanted: list[tuple[dict[str, Any], AccountKey, AccountKey]] = []
+        self._events: list[tuple[str, str]] = []
+        self._opened: dict[AccountKey, int] = {}
+
+    # --- what may be written ----------------------------------------------------------------------------------------
+
+    def _seal(self, table: Table, row: dict[str, Any], order_ref: str | None, counted: str) -> dict[str, Any]:
+        row["shop_id"] = self.shop.id
+        row["position"] = self.position
+        row["mac"] = row_mac(self.key, table.name, row)
+        self._macs.append(row["mac"])
+        if order_ref is None:
+            self._others[counted] = self._others.get(counted, 0) + 1
+        else:
+            self._orders.setdefault(order_ref, [0] * len(_COUNTED))[_COUNTED.index(counted)] += 1
+        return row
+
+    def add_state(self, order_id: int, ref: str, *, sha: str, body: bytes, delivery_id: int) -> None:
+        """Keep a stated order for ever."""
+        row = {"order_id": order_id, "sha": sha, "body": body, "delivery_id": delivery_id}
+        self._buffers[order_state].append(self._seal(order_state, row, ref, "states"))
+
+    def add_fact(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        at: int | None = None,
+        sharer_id: int | None = None,
+        order: tuple[int, str] | None = None,
+        code: str | None = None,
+    ) -> None:
+        """Record a dated fact; ``order`` is (our number, the shop's id)."""
+        row = {
+            "kind": kind,
+            "at": self.now if at is None else at,
+            "recorded_at": self.now,
+            "actor": self.actor,
+            "sharer_id": sharer_id,
+            "order_id": order[0] if order else None,
+            "code": code,
+            "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+        }
+        self._buffers[fact].append(self._seal(fact, row, order[1] if order else None, "facts"))
+
+    def add_decision(self, order_id: int, ref: str, *, body: str, cause: str) -> None:
+        """Keep a decision for ever; the newest one of an order is in force."""
+        row = {"order_id": order_id, "body": body, "cause": cause}
+        self._buffers[decision].append(self._seal(decision, row, ref, "decisions"))
+
+    def add_row(self, table: Table, row: dict[str, Any]) -> int:
+        """Insert one sealed row (a plan, a sharer, a link) at once and return its number."""
+        sealed = self._seal(table, row, None, table.name)
+        number: int = self.connection.execute(table.insert().values(sealed).returning(table.c.id)).scalar_one()
+        return number
+
+    def add_transfer(
+        self,
+        move: Move,
+        *,
+        order: tuple[int, str],
+        sharer_id: int,
+        role: str,
+        currency: str,
+        cause: str,
+        about_at: int,
+        payout_item_id: int | None = None,
+    ) -> None:
+        """Move money along one edge for one commission (order, sharer, role)."""
+        row = {
+            "id": transfer_id(f"{cause}@{self.position}", order[0], sharer_id, role, move.kind),
+            "kind": move.kind,
+            "currency": currency,
+            "amount": move.minor,
+            "sharer_id": sharer_id,
+            "order_id": order[0],
+            "role": role,
+            "payout_item_id": payout_item_id,
+            "cause": cause,
+            "actor": self.actor,
+            "about_at": about_at,
+            "written_at": self.now,
+            "ref": order[1],
+        }
+        sides = [
+            (self.shop.id, 0 if purpose in _SHOP_SIDE else sharer_id, currency, purpose)
+            for purpose in (move.source, move.target)
+        ]
+        self._wanted.append((row, sides[0], sides[1]))
+
+    def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Tell the followers of the event stream, once this transaction is committed."""
+        self._events.append((kind, json.dumps(data, ensure_ascii=False, separators=(",", ":"))))
+
+    # --- closing ----------------------------------------------------------------------------------------------------
+
+    def _accounts(self, keys: Iterable[AccountKey]) -> dict[AccountKey, int]:
+        """Return the account numbers, opening those that are not there yet."""
+        known = self.context.accounts
+        missing = {key for key in keys if key not in known and key not in self._opened}
+        for opening in (False, True):
+            if missing and opening:
+                live = self.shop.live
+                names = ("shop_id", "sharer_id", "currency", "purpose")
+                rows = [dict(zip(names, key, strict=True)) | {"live": live, "balance": 0} for key in sorted(missing)]
+                insert_new(self.connection, account, rows)
+            if missing:
+                self._opened.update(self._find(missing))
+                missing -= self._opened.keys()
+        return {**known, **self._opened} if self._opened else known
+
+    def _find(self, keys: Iterable[AccountKey]) -> dict[AccountKey, int]:
+        sharers = {key[1] for key in keys}
+        rows = self.connection.execute(
+            select(account.c.id, account.c.sharer_id, account.c.currency, account.c.purpose).where(
+                account.c.shop_id == self.shop.id, account.c.sharer_id.in_(sharers)
+            )
+        )
+        found = {(self.shop.id, row.sharer_id, row.currency, row.purpose): row.id for row in rows}
+        return {key: found[key] for key in keys if key in found}
+
+    def flush(self) -> None:
+        """Write what is buffered, so that later reads of this transaction see it."""
+        if self._wanted:
+            numbers = self._accounts(key for _, source, target in self._wanted for key in (source, target))
+            for row, source, target in self._wanted:
+                row |= {"from_account": numbers[source], "to_account": numbers[target]}
+                self._buffers[transfer].append(self._seal(transfer, row, row.pop("ref"), "transfers"))
+            self._wanted.clear()
+        for table, rows in self._buffers.items():
+            if rows:
+                self.connection.execute(table.insert(), rows)
+                rows.clear()
+
+    def _close(self) -> None:
+        self.flush()
+        if not self._macs:
+            self._write_events()
+            return
+        manifest = json.dumps(
+            {"orders": self._orders, "others": self._others}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        )
+        mac = link_mac(self.key, self._before, self.position, manifest, self._macs)
+        self.connection.execute(
+            chain.insert().values(
+                shop_id=self.shop.id, position=self.position, at=self.now, manifest=manifest, mac=mac
+            )
+        )
+        seal = head_seal(self.key, self.shop.id, self.position, mac)
+        self.connection.execute(
+            update(head).where(head.c.shop_id == self.shop.id).values(position=self.position, mac=mac, seal=seal)
+        )
+        self._write_events()
+
+    def _write_events(self) -> None:
+        """Number the events last: the row taken here is held until the commit, so numbers appear in order."""
+        if not self._events:
+            return
+        count = len(self._events)
+        last = self.connection.execute(
+            update(event_head)
+            .where(event_head.c.id == 1)
+            .values(seq=event_head.c.seq + count)
+            .returning(event_head.c.seq)
+        ).scalar_one()
+        self.connection.execute(
+            event.insert(),
+            [
+                {"seq": last - count + 1 + index, "at": self.now, "shop_id": self.shop.id, "type": kind, "data": data}
+                for index, (kind, data) in enumerate(self._events)
+            ],
+        )
+
+
+@contextmanager
+def recording(context: Context, shop_id: int, *, actor: str) -> Iterator[Recorder]:
+    """Open a writing transaction on a shop's record; commit it whole at the end of the block, or not at all."""
+    with context.database.writing() as connection:
+        row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
+        recorder = Recorder(connection, context, row, actor)
+        yield recorder
+        recorder._close()
+    context.accounts.update(recorder._opened)
+
+
+def open_chain(connection: Connection, key: bytes, shop_id: int) -> None:
+    """Give a new shop the beginning of its chain."""
+    mac = first_mac(key, shop_id)
+    connection.execute(head.insert().values(shop_id=shop_id, position=0, mac=mac, seal=head_seal(key, shop_id, 0, mac)))

@@ -1,0 +1,375 @@
+"""Payouts: draft, approve (reserve commission by commission, debts included), submit, mark, cancel.
+
+Every step is one transaction under the shop's record lock, so of two at once the second sees what the first reserved.
+No step that moves money runs while the books fail their check.
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from plugin import rails
+from plugin.domain import payout as states
+from plugin.domain.ledger import Move
+from plugin.domain.money import MICROS, digits, format_minor, parse_micros
+from plugin.domain.payout import mark_item, move_batch
+from plugin.errors import BadRequest, Conflict, NotFound
+from plugin.models import account, lot, orders, payout, payout_item, payout_lot, sharer
+from plugin.services import public_id
+from plugin.services.check_books import require_good_books
+from plugin.services.context import Context
+from plugin.services.enrol_sharer import standing
+from plugin.services.recorder import Recorder, recording
+from plugin.services.roster import load_plans, plan_at
+
+# What the transfers of a lot are called when its item goes somewhere: (for what was earned, for a debt netted).
+_KINDS = {
+    states.RESERVED: ("reserve", "reserve_debt"),
+    states.PAID: ("settle", "settle_debt"),
+    states.FAILED: ("give_back", "give_back_debt"),
+    states.CANCELLED: ("give_back", "give_back_debt"),
+    states.RETURNED: ("return", "return_debt"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayout:
+    """What is asked for; ``minimum`` a decimal string, ``sharers`` only these (None: everybody)."""
+
+    rail: str
+    currency: str
+    minimum: str | None = None
+    sharers: Collection[int] | None = None
+
+
+def minor_of(amount: str, currency: str) -> int:
+    """Return a decimal string as minor units; raise Malformed or BadRequest where it names parts of a minor unit."""
+    minor: int
+    minor, rest = divmod(parse_micros(amount) * 10 ** digits(currency), MICROS)
+    if rest:
+        fields = {"minimum": [f"{currency} has {digits(currency)} digits after the point."]}
+        raise BadRequest("invalid", "Some fields are not right.", fields=fields)
+    return minor
+
+
+def draft_payout(context: Context, shop_id: int, new: NewPayout, *, actor: str) -> int:
+    """Make a draft batch of everybody who could be paid now; return its number."""
+    rails.get(new.rail)
+    require_good_books(context, shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        connection = recorder.connection
+        minimum = _minimum(recorder, new)
+        ready, left_out = _sort_out(connection, shop_id, new.currency, minimum, _candidates(connection, shop_id, new))
+        number: int = connection.execute(
+            payout.insert()
+            .values(
+                shop_id=shop_id,
+                rail=new.rail,
+                currency=new.currency,
+                state=states.DRAFT,
+                minimum=minimum,
+                left_out=json.dumps(left_out),
+                created_at=recorder.now,
+                actor=actor,
+            )
+            .returning(payout.c.id)
+        ).scalar_one()
+        rows = [_item(number, who, gross) for who, gross in ready]
+        if rows:
+            connection.execute(payout_item.insert(), rows)
+        recorder.add_fact("payout", {"payout": number, "state": states.DRAFT})
+        _tell(recorder, number, "payout.drafted")
+    return number
+
+
+def _item(number: int, who: int, gross: int) -> dict[str, Any]:
+    return {
+        "payout_id": number,
+        "sharer_id": who,
+        "gross": gross,
+        "withheld": 0,
+        "fee": 0,
+        "net": gross,
+        "state": states.RESERVED,
+    }
+
+
+def _minimum(recorder: Recorder, new: NewPayout) -> int:
+    if new.minimum is not None:
+        return minor_of(new.minimum, new.currency)
+    plan = plan_at(load_plans(recorder.connection, recorder.shop.id), recorder.now).plan
+    micros = plan.payout_minimum.get(new.currency, 0)
+    minor: int = -(-micros * 10 ** digits(new.currency) // MICROS)
+    return minor
+
+
+def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[int]:
+    """Return whom the batch may concern: those named, else everybody who has money anywhere on its way."""
+    if new.sharers is not None:
+        found = connection.execute(
+            select(sharer.c.id).where(sharer.c.shop_id == shop_id, sharer.c.id.in_(new.sharers))
+        ).scalars()
+        known = sorted(found)
+        if len(known) != len(set(new.sharers)):
+            fields = {"sharers": ["Names somebody who is no sharer of this shop."]}
+            raise BadRequest("invalid", "Some fields are not right.", fields=fields)
+        return known
+    rows = connection.execute(
+        select(account.c.sharer_id)
+        .where(
+            account.c.shop_id == shop_id,
+            account.c.currency == new.currency,
+            account.c.purpose.in_(("pending", "held", "payable", "in_flight")),
+            account.c.balance != 0,
+            account.c.sharer_id != 0,
+        )
+        .distinct()
+    )
+    return sorted(rows.scalars())
+
+
+def _payable(connection: Connection, shop_id: int, currency: str, sharers: Sequence[int]) -> dict[int, int]:
+    rows = connection.execute(
+        select(account.c.sharer_id, account.c.balance).where(
+            account.c.shop_id == shop_id,
+            account.c.currency == currency,
+            account.c.purpose == "payable",
+            account.c.sharer_id.in_(sharers),
+        )
+    )
+    return {row.sharer_id: row.balance for row in rows}
+
+
+def _sort_out(
+    connection: Connection, shop_id: int, currency: str, minimum: int, sharers: Sequence[int]
+) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
+    """Part those who can be paid (with their balance) from those left out (with the reason)."""
+    balances = _payable(connection, shop_id, currency, sharers)
+    ready, left_out = [], []
+    for who in sharers:
+        balance, status = balances.get(who, 0), standing(connection, who).status
+        if status != "approved":
+            left_out.append((who, f"sharer_{status}"))
+        elif balance <= 0:
+            left_out.append((who, "nothing_payable" if balance == 0 else "owes_the_shop"))
+        elif balance < minimum:
+            left_out.append((who, "below_minimum"))
+        else:
+            ready.append((who, balance))
+    return ready, left_out
+
+
+def _locked(recorder: Recorder, number: int) -> Row[Any]:
+    row = recorder.connection.execute(
+        select(payout).where(payout.c.id == number, payout.c.shop_id == recorder.shop.id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFound("unknown_payout", "There is no such payout.")
+    return row
+
+
+def _items(recorder: Recorder, number: int) -> Sequence[Row[Any]]:
+    return recorder.connection.execute(
+        select(payout_item).where(payout_item.c.payout_id == number).order_by(payout_item.c.id)
+    ).all()
+
+
+def approve_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:
+    """Reserve each balance as it is now, commission by commission; who no longer qualifies is left out."""
+    require_good_books(context, shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        connection, batch = recorder.connection, _locked(recorder, number)
+        _set_state(recorder, batch, states.APPROVED)
+        items = {row.sharer_id: row for row in _items(recorder, number)}
+        ready, left_out = _sort_out(connection, shop_id, batch.currency, batch.minimum, sorted(items))
+        for who, balance in ready:
+            _reserve(recorder, batch, items[who].id, who, balance)
+        dropped = [items[who].id for who, _ in left_out]
+        if dropped:
+            connection.execute(payout_item.delete().where(payout_item.c.id.in_(dropped)))
+            known = json.loads(batch.left_out) + left_out
+            connection.execute(update(payout).where(payout.c.id == number).values(left_out=json.dumps(known)))
+        _tell(recorder, number, "payout.approved")
+
+
+def _reserve(recorder: Recorder, batch: Row[Any], item: int, who: int, balance: int) -> None:
+    """Reserve every commission of a sharer that is payable or owed; they add up to the balance."""
+    connection = recorder.connection
+    lots = connection.execute(
+        select(lot.c.order_id, lot.c.role, lot.c.payable, orders.c.ref)
+        .join(orders, orders.c.id == lot.c.order_id)
+        .where(
+            lot.c.shop_id == recorder.shop.id,
+            lot.c.currency == batch.currency,
+            lot.c.sharer_id == who,
+            lot.c.payable != 0,
+        )
+        .order_by(lot.c.payable, lot.c.order_id, lot.c.role)  # debts first: they are paid from what follows
+    ).all()
+    if sum(one.payable for one in lots) != balance:
+        raise Conflict("books_moved", "The commissions do not add up to the balance; run check-books.")
+    connection.execute(
+        payout_lot.insert(),
+        [{"item_id": item, "order_id": one.order_id, "role": one.role, "amount": one.payable} for one in lots],
+    )
+    connection.execute(
+        update(payout_item).where(payout_item.c.id == item).values(gross=balance, net=balance, state=states.RESERVED)
+    )
+    _record_item(recorder, batch.id, item, who, states.RESERVED)
+    for one in lots:
+        _move_lot(recorder, batch, item, who, one, one.payable, states.RESERVED)
+
+
+def _move_lot(
+    recorder: Recorder, batch: Row[Any], item: int, who: int, one: Any, amount: int, state: str
+) -> None:
+    earned, debt = _KINDS[state]
+    recorder.add_transfer(
+        Move(earned, amount) if amount > 0 else Move(debt, -amount),
+        order=(one.order_id, one.ref),
+        sharer_id=who,
+        role=one.role,
+        currency=batch.currency,
+        cause=f"item:{item}:{state}",
+        about_at=recorder.now,
+        payout_item_id=item,
+    )
+
+
+def _move_lots(recorder: Recorder, batch: Row[Any], item: Row[Any], state: str) -> None:
+    lots = recorder.connection.execute(
+        select(payout_lot.c.order_id, payout_lot.c.role, payout_lot.c.amount, orders.c.ref)
+        .join(orders, orders.c.id == payout_lot.c.order_id)
+        .where(payout_lot.c.item_id == item.id)
+        .order_by(payout_lot.c.amount.desc(), payout_lot.c.order_id, payout_lot.c.role)
+    )
+    for one in lots:
+        _move_lot(recorder, batch, item.id, item.sharer_id, one, one.amount, state)
+
+
+def submit_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:
+    """Hand the batch over to its rail."""
+    require_good_books(context, shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        _set_state(recorder, batch, states.SUBMITTED)
+        items = _items(recorder, number)
+        for item in items:
+            _set_item(recorder, batch, item, rails.get(batch.rail).submitted_state)
+        _settle_when_done(recorder, number)
+        _tell(recorder, number, "payout.submitted")
+
+
+def cancel_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:
+    """Give back everything that was reserved."""
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        reserved = batch.state == states.APPROVED
+        _set_state(recorder, batch, states.CANCELLED)
+        for item in _items(recorder, number):
+            if reserved:
+                _move_lots(recorder, batch, item, states.CANCELLED)
+            _set_item(recorder, batch, item, states.CANCELLED)
+        _tell(recorder, number, "payout.cancelled")
+
+
+def mark_payout_item(
+    context: Context,
+    shop_id: int,
+    number: int,
+    item_id: int,
+    *,
+    state: str,
+    reference: str | None,
+    reason: str | None,
+    actor: str,
+) -> None:
+    """Mark one item paid, failed or returned; the books follow in the same transaction."""
+    require_good_books(context, shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        item = next((row for row in _items(recorder, number) if row.id == item_id), None)
+        if item is None:
+            raise NotFound("unknown_item", "There is no such item in this payout.")
+        mark_item(batch.state, item.state, state)
+        _move_lots(recorder, batch, item, state)
+        _set_item(recorder, batch, item, state, reference=reference or item.reference, reason=reason)
+        recorder.emit(
+            f"payout.{state}",
+            {
+                "shop": recorder.shop.key,
+                "payout": public_id.show(public_id.PAYOUT, number),
+                "item": public_id.show(public_id.ITEM, item_id),
+                "sharer": public_id.show(public_id.SHARER, item.sharer_id),
+                "currency": batch.currency,
+                "net": format_minor(item.net, batch.currency),
+            },
+        )
+        _settle_when_done(recorder, number)
+
+
+def _set_state(recorder: Recorder, batch: Row[Any], to: str) -> None:
+    move_batch(batch.state, to)
+    recorder.connection.execute(update(payout).where(payout.c.id == batch.id).values(state=to))
+    recorder.add_fact("payout", {"payout": batch.id, "state": to})
+
+
+def _set_item(recorder: Recorder, batch: Row[Any], item: Row[Any], to: str, **notes: str | None) -> None:
+    recorder.connection.execute(
+        update(payout_item).where(payout_item.c.id == item.id).values(state=to, **notes)
+    )
+    _record_item(recorder, batch.id, item.id, item.sharer_id, to)
+
+
+def _record_item(recorder: Recorder, number: int, item: int, who: int, state: str) -> None:
+    recorder.add_fact("item", {"payout": number, "item": item, "state": state}, sharer_id=who)
+
+
+def _settle_when_done(recorder: Recorder, number: int) -> None:
+    """Settle a submitted batch once every item has come to an end."""
+    batch = _locked(recorder, number)
+    if batch.state == states.SUBMITTED and all(row.state in states.ENDS for row in _items(recorder, number)):
+        _set_state(recorder, batch, states.SETTLED)
+        _tell(recorder, number, "payout.settled")
+
+
+def _tell(recorder: Recorder, number: int, kind: str) -> None:
+    recorder.emit(kind, {"shop": recorder.shop.key, "payout": public_id.show(public_id.PAYOUT, number)})
+
+
+def show_payout(context: Context, number: int, *, visible: Callable[[int], bool]) -> dict[str, Any]:
+    """Return a batch with its items and who was left out; raise NotFound where the shop is not visible."""
+    with context.database.reading() as connection:
+        batch = connection.execute(select(payout).where(payout.c.id == number)).one_or_none()
+        if batch is None or not visible(batch.shop_id):
+            raise NotFound("unknown_payout", "There is no such payout.")
+        items = connection.execute(
+            select(payout_item).where(payout_item.c.payout_id == number).order_by(payout_item.c.id)
+        ).all()
+    return {
+        "id": public_id.show(public_id.PAYOUT, batch.id),
+        "state": batch.state,
+        "rail": batch.rail,
+        "currency": batch.currency,
+        "minimum": format_minor(batch.minimum, batch.currency),
+        "items": [_show_item(item, batch.currency) for item in items],
+        "left_out": [
+            {"sharer": public_id.show(public_id.SHARER, who), "reason": reason}
+            for who, reason in json.loads(batch.left_out)
+        ],
+    }
+
+
+def _show_item(item: Row[Any], currency: str) -> dict[str, Any]:
+    amounts = {name: format_minor(getattr(item, name), currency) for name in ("gross", "withheld", "fee", "net")}
+    return {
+        "id": public_id.show(public_id.ITEM, item.id),
+        "sharer": public_id.show(public_id.SHARER, item.sharer_id),
+        **amounts,
+        "state": item.state,
+        "reference": item.reference,
+        "reason": item.reason,
+    }

@@ -1,0 +1,370 @@
+"""Storing deliveries: the door's half that knows the database. A delivery counts as taken once its row is committed.
+
+The rows of all requests that wait are committed together by one writer thread in each process: SQLite has one writer
+anyway, and a commit for many costs hardly more than a commit for one. Sealing stays in the requests, where it is done
+side by side.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, TypedDict
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+
+from plugin import shops
+from plugin.errors import BadSignature, Unavailable
+from plugin.models import delivery, shop
+from plugin.services.context import Context
+from plugin.services.digest import PURPOSE, row_mac
+from plugin.services.process_inbox import seal
+from plugin.shops.base import Headers, Shop
+
+BUDGET_SECONDS = 10.0  # how long a request waits for its commit
+QUEUE_MAX = 5_000
+BATCH_MAX = 500
+ID_LENGTH_MAX, TOPIC_LENGTH_MAX = 200, 255
+CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
+UNKNOWN_MAX = 10_000
+SECRETS_PURPOSE = "shop.secrets"
+
+_SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+_KEPT_HEADERS = ("webhook-", "x-wc-", "content-type", "user-agent")
+_log = logging.getLogger(__name__)
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+class StoredRow(TypedDict):
+    """A row of ``pa_delivery`` as it is written."""
+
+    shop_id: int
+    delivery_id: str
+    topic: str
+    body_sha: bytes
+    received_at: int
+    body: bytes
+    state: str
+    attempts: int
+    due_at: int
+    mac: bytes
+
+
+def storable_id(text: str) -> str:
+    """Return a delivery id as every database can keep it: one that is too long or unwritable becomes its own hash."""
+    plain = text.encode("utf-8", "surrogatepass")
+    if len(text) <= ID_LENGTH_MAX and "\0" not in text and _is_text(text):
+        return text
+    return "sha256:" + hashlib.sha256(plain).hexdigest()
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _storable_topic(text: str) -> str:
+    return text[:TOPIC_LENGTH_MAX].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _kept(headers: Headers) -> str:
+    """Return, as JSON, the headers that are needed to understand the delivery; never cookies or credentials."""
+    return json.dumps({name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)})
+
+
+def _identity(row: StoredRow) -> tuple[int, str, bytes]:
+    return row["shop_id"], row["delivery_id"], row["body_sha"]
+
+
+# -- the writer --------------------------------------------------------------------------------------------------------
+
+
+class _Waiting:
+    """A row whose request waits; the lock is opened once, when the row is committed or has failed."""
+
+    __slots__ = ("row", "settled", "stored", "given_up")
+
+    def __init__(self, row: StoredRow) -> None:
+        self.row = row
+        self.settled = threading.Lock()
+        self.settled.acquire()
+        self.stored = False
+        self.given_up = False
+
+    def settle(self, *, stored: bool) -> None:
+        self.stored = stored
+        self.settled.release()
+
+
+class Intake:
+    """Stores deliveries. Its writer starts with the first delivery of a process, so a fork after the start is fine."""
+
+    def __init__(self, context: Context, on_stored: Callable[[], None]) -> None:
+        """``on_stored`` is called once after each commit, in the writer's thread; it should only wake the workers."""
+        self.context = context
+        self.shops = ShopCache(context)
+        self.refused: Counter[str] = Counter()  # by error code, since the start of the process
+        self._on_stored = on_stored
+        self._mac_key = context.keys.mac_key(PURPOSE)  # of the pepper, which never changes
+        dialect = sqlite if context.database.is_sqlite else postgresql
+        self._insert = dialect.insert(delivery).on_conflict_do_nothing(
+            index_elements=[delivery.c.shop_id, delivery.c.delivery_id, delivery.c.body_sha]
+        )
+        self._connection: Connection | None = None
+        self._be_new()
+        os.register_at_fork(after_in_child=_after_fork(self))
+
+    def _be_new(self) -> None:
+        """Have no thread and nothing waiting."""
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._busy_since: float | None = None
+        self._stopped = False
+
+    def _leave_parent(self) -> None:
+        """Give up what a fork cannot share: the parent's threads, locks and connections."""
+        if self._connection is not None:
+            self._connection.detach()  # the parent still speaks through it, so it is neither closed nor kept
+            self._connection = None
+        self.context.database.engine.dispose(close=False)
+        self._be_new()
+
+    def start(self) -> None:
+        """Start the writer, if it does not run yet."""
+        with self._starting:
+            self._stopped = False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_on, name="passalong-intake", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what waits, then end the writer; later deliveries are refused."""
+        with self._starting:
+            self._stopped = True
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+                thread.join(BUDGET_SECONDS)
+
+    def row(self, shop_id: int, delivery_id: str, topic: str, headers: Headers, body: bytes) -> StoredRow:
+        """Make the row of a verified delivery, sealed; ``delivery_id`` may be empty where the shop gave none."""
+        now = self.context.now()
+        body_sha = hashlib.sha256(body)
+        row: Any = {
+            "shop_id": shop_id,
+            "delivery_id": storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
+            "topic": _storable_topic(topic),
+            "body_sha": body_sha.digest(),
+            "received_at": now,
+            "body": seal(self.context, _kept(headers), body),
+            "state": "stored",
+            "attempts": 0,
+            "due_at": now,
+        }
+        row["mac"] = row_mac(self._mac_key, delivery.name, row)
+        stored: StoredRow = row
+        return stored
+
+    def store(self, row: StoredRow) -> None:
+        """Return once the row, or an earlier one of the same identity, is committed; else raise Unavailable."""
+        if self._stopped or self._queue.qsize() >= QUEUE_MAX or self._is_stuck():
+            raise _unavailable()
+        if self._thread is None:
+            self.start()
+        waiting = _Waiting(row)
+        self._queue.put(waiting)
+        if not waiting.settled.acquire(timeout=BUDGET_SECONDS):
+            waiting.given_up = True
+            raise _unavailable()
+        if not waiting.stored:
+            raise _unavailable()
+
+    def _is_stuck(self) -> bool:
+        """Tell whether the database has kept the writer for a whole budget; then nobody else should queue behind it."""
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > BUDGET_SECONDS
+
+    def _write_on(self) -> None:
+        running = True
+        while running:
+            batch, running = self._next_batch()
+            self._busy_since = time.monotonic()
+            self._settle(batch)
+            self._busy_since = None
+        self._drop_connection()
+
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        """Wait for the first row, then take all that queued meanwhile; tell whether there is to be another batch."""
+        batch: list[_Waiting] = []
+        one = self._queue.get()
+        try:
+            while one is not None:
+                if not one.given_up:
+                    batch.append(one)
+                if len(batch) == BATCH_MAX:
+                    return batch, True
+                one = self._queue.get_nowait()
+        except Empty:
+            return batch, True
+        return batch, False
+
+    def _settle(self, batch: Sequence[_Waiting]) -> None:
+        """Commit a batch and tell who waits; where the rows themselves fail, each is tried alone."""
+        if not batch:
+            return
+        # In one order everywhere, or two processes with the same two deliveries would wait for each other.
+        batch = sorted(batch, key=lambda one: _identity(one.row))
+        try:
+            self._commit([one.row for one in batch])
+        except Exception as error:  # whatever it was, the writer lives on and those who wait get their answer
+            self._drop_connection()
+            if len(batch) > 1 and isinstance(error, DBAPIError) and not _is_outage(error):
+                for one in batch:
+                    self._settle([one])
+                return
+            _log.error("%d deliveries could not be stored: %s", len(batch), type(error).__name__)
+            for one in batch:
+                one.settle(stored=False)
+            return
+        for one in batch:
+            one.settle(stored=True)
+        try:
+            self._on_stored()
+        except Exception:
+            _log.exception("Waking the workers failed; they look for themselves a little later.")
+
+    def _commit(self, rows: Sequence[StoredRow]) -> None:
+        """Commit; once more where the connection was found dead, for a row that is there already is left alone."""
+        try:
+            self._commit_once(rows)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self._drop_connection()
+            self._commit_once(rows)
+
+    def _commit_once(self, rows: Sequence[StoredRow]) -> None:
+        if self._connection is None:
+            self._connection = self.context.database.engine.connect().execution_options(passalong_writes=True)
+        with self._connection.begin():
+            self._connection.execute(self._insert, list(rows))
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.invalidate()
+                connection.close()
+            except SQLAlchemyError:
+                _log.info("The writer's connection was lost.")
+
+
+def _after_fork(intake: Intake) -> Callable[[], None]:
+    # A hook cannot be taken back, so it must not keep the intake alive.
+    leave = weakref.WeakMethod(intake._leave_parent)
+
+    def call() -> None:
+        method = leave()
+        if method is not None:
+            method()
+
+    return call
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("database_unavailable", "The delivery could not be stored now. Send it again.")
+
+
+# -- the shops ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ShopDoor:
+    """What the door must know of a shop. ``secrets`` are (secret, valid until or None); no ``repr`` shows them."""
+
+    id: int
+    key: str
+    platform: str
+    adapter: Shop
+    secrets: tuple[tuple[str, int | None], ...]
+
+    def __repr__(self) -> str:
+        return f"ShopDoor({self.key!r})"
+
+    def secrets_at(self, now: int) -> list[str]:
+        """Return the secrets that are valid at ``now`` (microseconds since 1970)."""
+        return [secret for secret, until in self.secrets if until is None or now < until]
+
+
+class ShopCache:
+    """The shops by key. A look-up is kept for less than two seconds, so a rotated secret works at once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: dict[str, tuple[float, ShopDoor]] = {}
+        self._unknown: dict[str, float] = {}  # apart, so that guessing never pushes a real shop out
+
+    def find(self, key: str) -> ShopDoor | None:
+        """Return the shop of that key, or None; raise Unavailable where the database cannot be asked."""
+        now = time.monotonic()
+        found = self._known.get(key)
+        if found is not None and now - found[0] < CACHE_SECONDS:
+            return found[1]
+        missed_at = self._unknown.get(key)
+        if missed_at is not None and now - missed_at < CACHE_SECONDS:
+            return None
+        return self._look_up(key, now) if _SHOP_KEY.fullmatch(key) else None
+
+    def _look_up(self, key: str, now: float) -> ShopDoor | None:
+        with _asking(), self._context.database.reading() as connection:
+            row = connection.execute(
+                select(shop.c.id, shop.c.platform, shop.c.secrets).where(shop.c.key == key)
+            ).one_or_none()
+        if row is None:
+            self._known.pop(key, None)
+            if len(self._unknown) >= UNKNOWN_MAX:
+                self._unknown.clear()
+            self._unknown[key] = now
+            return None
+        door = ShopDoor(row.id, key, row.platform, shops.get(row.platform), self._open(row.secrets, key))
+        self._known[key] = now, door
+        return door
+
+    def _open(self, sealed: bytes, key: str) -> tuple[tuple[str, int | None], ...]:
+        try:
+            members: list[Mapping[str, Any]] = json.loads(self._context.keys.open(SECRETS_PURPOSE, sealed))
+        except BadSignature:
+            _log.error("The secrets of shop %s cannot be opened with the encryption keys there are.", key)
+            raise Unavailable("secrets_unreadable", "The shop's secrets cannot be read now. Send it again.") from None
+        # An empty secret would let anybody sign.
+        return tuple((one["secret"], one["valid_until"]) for one in members if one["secret"])
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Turn every failure to ask the database into Unavailable."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _unavailable() from error

@@ -1,0 +1,262 @@
+"""WooCommerce, REST API v3 webhooks (https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks).
+
+What a delivery means was learned from captured ones: the body is the order when it was sent, not when something
+happened; refunds come without lines, newest first; paid is a date and not a status; a deleted order is a bare id.
+"""
+
+import base64
+import hmac
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from fractions import Fraction
+from html import unescape
+from typing import Any
+
+from plugin.errors import BadRequest, BadSignature, Malformed
+from plugin.shops.base import Headers, Label, Said, read_json
+
+_PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
+_DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_created_gmt")
+_CANCELLED = frozenset({"cancelled", "trash"})
+_PAID_BY_STATUS = frozenset({"completed", "refunded"})
+_ATTRIBUTES = {"_pa": "_pa", "pa": "pa", "_wc_order_attribution_utm_content": "utm_content"}
+_ENTRY, _REFERRER = "_wc_order_attribution_session_entry", "_wc_order_attribution_referrer"
+
+
+def _required(data: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+    for name in names:
+        if data.get(name) is None:
+            raise Malformed(f"The {what} has no {name}.")
+
+
+def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    rows = data.get(name) or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Malformed(f"{name} is not a list of objects.")
+    return rows
+
+
+def _decimal(value: object, what: str) -> Fraction:
+    if value is None or value == "":
+        return Fraction(0)
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise Malformed(f"{what} is not a decimal string.")
+    return Fraction(value)
+
+
+def _places(value: object) -> int:
+    return len(value.partition(".")[2]) if isinstance(value, str) else 0
+
+
+def _text(amount: Fraction) -> str:
+    """Write an exact amount of at most six places."""
+    units = amount * 10**6
+    whole, part = divmod(int(units), 10**6)
+    return f"{whole}.{part:06d}"
+
+
+def _moment(value: object, name: str) -> str | None:
+    """Return a ``*_gmt`` date, which is UTC without saying so, as a time with a zone."""
+    if value is None or value == "":
+        return None
+    try:
+        parsed = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise Malformed(f"{name} is not a date.") from None
+    if parsed.tzinfo is not None:
+        raise Malformed(f"{name} carries a zone, which WooCommerce never sends.")
+    return parsed.isoformat() + "Z"
+
+
+def _ident(value: object, what: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str) or str(value).strip() == "":
+        raise Malformed(f"{what} is not an id.")
+    return str(value)
+
+
+def _optional_ident(value: object) -> str | None:
+    return None if value in (None, 0, "0", "") else _ident(value, "An id")
+
+
+def _shares(total: Fraction, weights: Sequence[Fraction], unit: Fraction) -> list[Fraction]:
+    """Share a discount out by weight in units of the shop's decimals, by largest remainder, ties to the earlier."""
+    whole = sum(weights)
+    if not whole:
+        return [Fraction(0) for _ in weights]
+    exact = [total / unit * weight / whole for weight in weights]
+    parts = [share.numerator // share.denominator for share in exact]
+    rest = round(total / unit) - sum(parts)
+    for index in sorted(range(len(parts)), key=lambda one: (parts[one] - exact[one], one))[:rest]:
+        parts[index] += 1
+    return [part * unit for part in parts]
+
+
+def _after_discounts(items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[str, Any]], key: str) -> list[Fraction]:
+    """Return the lines' ``key`` after negative fees, which is how WooCommerce says "discount by hand".
+
+    Positive fees are no goods and are left out.
+    """
+    amounts = [_decimal(item.get(key), f"A line's {key}") for item in items]
+    if any(amount < 0 for amount in amounts):
+        raise Malformed(f"A line's {key} is below zero.")
+    values = [item.get(key) for item in items] + [fee.get(key) for fee in fees]
+    unit = Fraction(1, 10 ** max(map(_places, values), default=0))
+    for fee in fees:
+        discount = min(-_decimal(fee.get(key), "A fee"), sum(amounts, Fraction(0)))
+        if discount > 0:
+            shares = _shares(discount, amounts, unit)
+            amounts = [max(Fraction(0), amount - share) for amount, share in zip(amounts, shares, strict=True)]
+    return amounts
+
+
+def _lines(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    items = _rows(data, "line_items")
+    for item in items:
+        _required(item, ("id", "quantity", "total"), "line")
+    fees = [fee for fee in _rows(data, "fee_lines") if _decimal(fee.get("total"), "A fee") < 0]
+    amounts, taxes = _after_discounts(items, fees, "total"), _after_discounts(items, fees, "total_tax")
+    return [
+        {
+            "id": _ident(item["id"], "A line's id"),
+            "product_id": _optional_ident(item.get("product_id")),
+            "variant_id": _optional_ident(item.get("variation_id")),
+            "sku": item.get("sku"),
+            "title": item.get("name"),
+            "quantity": item["quantity"],
+            "amount": _text(amount),
+            "tax": _text(tax),
+        }
+        for item, amount, tax in zip(items, amounts, taxes, strict=True)
+    ]
+
+
+def _refunds(data: Mapping[str, Any], status: str, total: Fraction) -> list[dict[str, Any]]:
+    """Return the refunds, oldest first. Their lines are not in the body; what is known is how much went back."""
+    if not isinstance(data.get("refunds"), list):
+        raise Malformed("The order has no refunds.")
+    refunds = []
+    for row in reversed(_rows(data, "refunds")):
+        _required(row, ("id", "total"), "refund")
+        amount = abs(_decimal(row["total"], "A refund's total"))
+        refunds.append({"id": _ident(row["id"], "A refund's id"), "amount": _text(amount)})
+    if status == "refunded" and not refunds:
+        refunds.append({"id": "status-refunded", "amount": _text(total)})
+    return refunds
+
+
+def _payment(status: str, dates: Mapping[str, str | None]) -> tuple[str, str | None]:
+    """Return the payment and when: a date says "paid"; a status does so only where it can mean nothing else.
+
+    Cash on delivery stands at ``processing`` unpaid until it is completed.
+    """
+    if dates["date_paid_gmt"]:
+        return "paid", dates["date_paid_gmt"]
+    if status in _PAID_BY_STATUS:
+        return "paid", dates["date_completed_gmt"]
+    return "unpaid", None
+
+
+def _customer(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    billing = data.get("billing")
+    email = billing.get("email") if isinstance(billing, dict) else None
+    number = _optional_ident(data.get("customer_id"))
+    return {"id": number, "email": email or None, "orders_before": None} if number or email else None
+
+
+def _meta(data: Mapping[str, Any]) -> tuple[dict[str, str], str | None, str | None]:
+    """Return the attributes that may carry a token, the landing address and the referrer."""
+    attributes: dict[str, list[str]] = {}
+    addresses: dict[str, str] = {}
+    for row in _rows(data, "meta_data"):
+        key, value = row.get("key"), row.get("value")
+        if not isinstance(key, str) or not isinstance(value, str) or not value:
+            continue
+        if key in _ATTRIBUTES:
+            attributes.setdefault(_ATTRIBUTES[key], []).append(value)
+        elif key in (_ENTRY, _REFERRER):
+            addresses.setdefault(key, value)
+    return (
+        {name: ",".join(values) for name, values in attributes.items()},
+        addresses.get(_ENTRY),
+        addresses.get(_REFERRER),
+    )
+
+
+def _codes(data: Mapping[str, Any]) -> list[str]:
+    return [row["code"] for row in _rows(data, "coupon_lines") if row.get("code")]
+
+
+def _order(data: Mapping[str, Any]) -> dict[str, Any]:
+    _required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "order")
+    status = str(data["status"])
+    dates = {name: _moment(data.get(name), name) for name in _DATES}
+    payment, paid_at = _payment(status, dates)
+    total = max(Fraction(0), _decimal(data.get("total"), "The total"))
+    attributes, landing_url, referrer_url = _meta(data)
+    shipping = [_decimal(data.get(name), name) for name in ("shipping_total", "shipping_tax")]
+    return {
+        "id": _ident(data["id"], "The order's id"),
+        "number": str(data.get("number") or data["id"]),
+        "updated_at": max(moment for moment in dates.values() if moment),
+        "placed_at": dates["date_created_gmt"],
+        "paid_at": paid_at,
+        "currency": data["currency"],
+        "status": "cancelled" if status in _CANCELLED else "open",
+        "payment": payment,
+        "test": False,
+        "customer": _customer(data),
+        "lines": _lines(data),
+        "shipping": {"amount": _text(max(Fraction(0), shipping[0])), "tax": _text(max(Fraction(0), shipping[1]))},
+        "total": _text(total),
+        "refunds": _refunds(data, status, total),
+        "codes": _codes(data),
+        "attributes": attributes,
+        "landing_url": landing_url,
+        "referrer_url": referrer_url,
+    }
+
+
+class WooCommerce:
+    """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
+
+    name = "woocommerce"
+
+    def is_ping(self, headers: Headers, body: bytes) -> bool:
+        return "x-wc-webhook-signature" not in headers and _PING.fullmatch(body) is not None
+
+    def verify(self, headers: Headers, body: bytes, secrets: Sequence[str], now: int) -> None:
+        given = headers.get("x-wc-webhook-signature", "").encode("utf-8", "replace")
+        good = False
+        for secret in secrets:
+            # WooCommerce signs with the secret after decoding HTML entities in it.
+            for spelling in {secret, unescape(secret)}:
+                digest = base64.b64encode(hmac.digest(spelling.encode(), body, "sha256"))
+                good |= hmac.compare_digest(given, digest)
+        if not good:
+            raise BadSignature
+
+    def label(self, headers: Headers) -> Label:
+        return Label(headers.get("x-wc-webhook-delivery-id"), headers.get("x-wc-webhook-topic", ""))
+
+    def parse(self, topic: str, body: bytes) -> Said:
+        data = read_json(body)
+        if not isinstance(data, dict):
+            raise Malformed("The body is not an object.")
+        if topic == "order.deleted":
+            return Said(deleted=(_ident(data.get("id"), "The order's id"),))
+        if topic.startswith("order."):
+            return Said(orders=(_order(data),))
+        return Said()
+
+    def new_secret(self) -> str:
+        return base64.b64encode(os.urandom(32)).decode()
+
+    def check_secret(self, secret: str) -> None:
+        if len(secret.strip()) < 8 or not secret.isprintable():
+            raise BadRequest("bad_secret", "A webhook secret has at least 8 characters.")
+
+
+SHOP = WooCommerce()
