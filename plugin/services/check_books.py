@@ -9,18 +9,15 @@ import json
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select, text
 
 from plugin.domain import payout as payout_states
-from plugin.domain.attribution import Case, Decision, decide
-from plugin.domain.binding import Past, bound_at
-from plugin.domain.commission import DELETED, outcome
-from plugin.domain.hold import release_at
 from plugin.domain.ledger import HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES
-from plugin.domain.order import State, Story
+from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record
+from plugin.domain.settlement import standing as reckon_standing
 from plugin.errors import BadSignature, Conflict, Malformed
 from plugin.models import (
     account,
@@ -46,8 +43,8 @@ from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac
 from plugin.services.process_inbox import unseal
-from plugin.services.roster import Known, OrderFacts, PlanVersion, load_known, load_order_facts, load_plans, plan_at
-from plugin.services.settle_order import LATE, past_of, targets_of
+from plugin.services.roster import load_known, load_order_facts, load_plans
+from plugin.services.settle_order import encode_decision
 
 CHUNK = 500
 PROBLEMS_MAX = 200
@@ -234,8 +231,10 @@ class _ShopCheck:
     def _check_orders(self, rows: Sequence[Row[Any]]) -> None:
         records = self._records(rows)
         extra = self._chains_of(records) if self.shop.binds else {}
-        everything = {**records, **extra}
-        deriver = _Deriver(self.shop, self.plans, everything, self._known(everything))
+        told = [one for one in {**records, **extra}.values() if one.states]
+        deriving = Deriving(
+            self.plans, self._known(told), told, starts_at=self.shop.starts_at, binds=self.shop.binds
+        )
         booked = self._booked([row.id for row in rows])
         cached = self._cached_lots([row.id for row in rows])
         for row in rows:
@@ -244,13 +243,13 @@ class _ShopCheck:
                 self._note(f"order {row.ref} has no state: its normal forms are gone")
                 continue
             try:
-                self._check_order(record, deriver, booked.get(row.id, {}), cached.get(row.id, {}))
+                self._check_order(record, deriving, booked.get(row.id, {}), cached.get(row.id, {}))
             except (Malformed, LookupError, ValueError) as error:
                 self._note(f"order {row.ref} cannot be derived: {type(error).__name__}")
 
-    def _records(self, rows: Sequence[Row[Any]]) -> dict[int, "_Record"]:
+    def _records(self, rows: Sequence[Row[Any]]) -> dict[int, "_Told"]:
         ids = [row.id for row in rows]
-        records = {row.id: _Record(row) for row in rows}
+        records = {row.id: _Told(row.id, row.ref, row=row) for row in rows}
         for one in self.connection.execute(
             select(order_state).where(order_state.c.order_id.in_(ids)).order_by(order_state.c.id)
         ):
@@ -277,7 +276,7 @@ class _ShopCheck:
             records[one.order_id].decision = one.body
         return records
 
-    def _chains_of(self, records: Mapping[int, "_Record"]) -> dict[int, "_Record"]:
+    def _chains_of(self, records: Mapping[int, "_Told"]) -> dict[int, "_Told"]:
         """Return the records of the same customers' other orders."""
         customers = {record.row.customer_key for record in records.values()} - {None}
         rows = self.connection.execute(
@@ -285,10 +284,10 @@ class _ShopCheck:
         ).all()
         return self._records([row for row in rows if row.id not in records])
 
-    def _known(self, records: Mapping[int, "_Record"]) -> Known:
-        states = [state for record in records.values() for _, state in record.states]
-        named = {one.sharer for record in records.values() for one in record.facts.manual if one.sharer is not None}
-        stored = [json.loads(record.decision) for record in records.values() if record.decision]
+    def _known(self, records: Sequence["_Told"]) -> Known:
+        states = [state for record in records for _, state in record.states]
+        named = {one.sharer for record in records for one in record.facts.manual if one.sharer is not None}
+        stored = [json.loads(record.decision) for record in records if record.decision]
         named |= {one["frozen"][0] for one in stored if one["frozen"][0] is not None}
         return load_known(
             self.connection,
@@ -299,43 +298,43 @@ class _ShopCheck:
             sharers=named,
         )
 
-    def _check_order(
-        self,
-        record: "_Record",
-        deriver: "_Deriver",
-        booked: Mapping[tuple[int, str, str], Mapping[str, int]],
-        cached: Mapping[tuple[int, str, str], Mapping[str, int]],
-    ) -> None:
+    def _check_order(self, record: "_Told", deriving: Deriving, booked: Lots, cached: Lots) -> None:
         row, story = record.row, record.story(None)
-        derived = deriver.decision(record)
-        is_late = record.released is not None and deriver.fresh(record).frozen != derived.frozen
-        body = json.dumps(derived.to_json(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        decision, is_late = deriving.in_force(record)
+        body = encode_decision(decision)
         if record.decision != body:
             self._note(f"order {row.ref}: its stored decision is not what its states and facts decide")
-        plan = next(one.plan for one in self.plans if one.version == derived.plan_version)
-        reckoned = outcome(story, derived.frozen, plan, starts_at=self.shop.starts_at)
-        targets = targets_of(reckoned, story.now.order.currency)
-        for key in sorted({*targets, *booked}):
-            target, lies = targets.get(key, 0), booked.get(key, {})
-            if sum(lies.values()) != target:
-                self._note(
-                    f"order {row.ref}: sharer shr_{key[0]} ({key[1]}) should have {target} {key[2]} minor units in the"
-                    f" books and has {sum(lies.values())}"
-                )
-            elif not _lies_right(lies, derived.held, record.released is not None):
-                self._note(f"order {row.ref}: the money of sharer shr_{key[0]} ({key[1]}) lies in the wrong account")
-            if any(lies.get(purpose, 0) != cached.get(key, {}).get(purpose, 0) for purpose in SHARER_PURPOSES):
-                self._note(f"order {row.ref}: the lot of shr_{key[0]} ({key[1]}) is not the sum of its transfers")
-        flags = set(reckoned.now.flags) | ({DELETED} if story.deleted else set()) | ({LATE} if is_late else set())
-        same_story = (stories.dump(story), stories.unpack(row.now).text) == (row.story, story.now.text)
-        same_row = same_story and (row.decision, row.held, row.released) == (body, derived.held, record.released)
-        due = release_at(story, plan.hold_days)
-        if not same_row or json.loads(row.flags) != sorted(flags) or row.release_at != due:
+        plan = next(one.plan for one in self.plans if one.version == decision.plan_version)
+        stand = reckon_standing(story, decision, plan, starts_at=self.shop.starts_at, is_late=is_late)
+        for key in sorted({*stand.targets, *booked, *cached}):
+            target, lies = stand.targets.get(key, 0), booked.get(key, {})
+            self._check_lot(record, key, target, lies, cached.get(key, {}), decision.held)
+        said = (row.story, row.decision, row.held, row.released, json.loads(row.flags), row.release_at)
+        must = (stories.dump(story), body, decision.held, record.released, list(stand.flags), stand.release_at)
+        if said != must or stories.unpack(row.now).text != story.now.text:
             self._note(f"order {row.ref}: its row is not what its states and facts say")
 
-    def _booked(self, ids: Sequence[int]) -> dict[int, dict[tuple[int, str, str], dict[str, int]]]:
+    def _check_lot(
+        self,
+        record: "_Told",
+        key: LotKey,
+        target: int,
+        lies: Mapping[str, int],
+        cached: Mapping[str, int],
+        held: bool,
+    ) -> None:
+        """Hold one commission's transfers against its target, and its lot against the transfers."""
+        name = f"order {record.ref}: shr_{key[0]} ({key[1]})"
+        if sum(lies.values()) != target:
+            self._note(f"{name} should have {target} {key[2]} minor units in the books and has {sum(lies.values())}")
+        elif not _lies_right(lies, held, record.released is not None):
+            self._note(f"{name} has money in the wrong account")
+        if any(lies.get(purpose, 0) != cached.get(purpose, 0) for purpose in SHARER_PURPOSES):
+            self._note(f"{name} has a lot that is not the sum of its transfers")
+
+    def _booked(self, ids: Sequence[int]) -> dict[int, dict[LotKey, dict[str, int]]]:
         """Return what lies where of each commission, summed from the transfers alone."""
-        found: dict[int, dict[tuple[int, str, str], dict[str, int]]] = defaultdict(lambda: defaultdict(Counter))
+        found: dict[int, dict[LotKey, dict[str, int]]] = defaultdict(lambda: defaultdict(Counter))
         for side, sign in ((transfer.c.to_account, 1), (transfer.c.from_account, -1)):
             rows = self.connection.execute(
                 select(
@@ -360,8 +359,8 @@ class _ShopCheck:
                 found[row.order_id][(row.sharer_id, row.role, row.currency)][row.purpose] += sign * int(row.amount)
         return found
 
-    def _cached_lots(self, ids: Sequence[int]) -> dict[int, dict[tuple[int, str, str], Mapping[str, int]]]:
-        found: dict[int, dict[tuple[int, str, str], Mapping[str, int]]] = defaultdict(dict)
+    def _cached_lots(self, ids: Sequence[int]) -> dict[int, dict[LotKey, Mapping[str, int]]]:
+        found: dict[int, dict[LotKey, Mapping[str, int]]] = defaultdict(dict)
         for row in self.connection.execute(select(lot).where(lot.c.order_id.in_(ids))).mappings():
             found[row["order_id"]][(row["sharer_id"], row["role"], row["currency"])] = dict(row)
         return found
@@ -483,86 +482,8 @@ def _lies_right(lies: Mapping[str, int], held: bool, released: bool) -> bool:
 
 
 @dataclass(slots=True)
-class _Record:
-    """What is stored of one order, to be derived from."""
+class _Told(Record):
+    """The record of an order beside what is stored of it and must be compared."""
 
-    row: Row[Any]
-    states: list[tuple[int, State]] = field(default_factory=list)
-    deletions: list[tuple[int, int]] = field(default_factory=list)
-    released: int | None = None
-    facts: OrderFacts = field(default_factory=OrderFacts)
+    row: Any = None
     decision: str | None = None
-
-    def story(self, as_of: int | None) -> Story:
-        """Return the story as it was known at a position (None: now)."""
-        story = stories.told([state for position, state in self.states if as_of is None or position <= as_of])
-        deleted = [at for position, at in self.deletions if as_of is None or position <= as_of]
-        return replace(story, deleted_at=max(deleted, default=None))
-
-    def known_at(self, as_of: int | None) -> bool:
-        return any(as_of is None or position <= as_of for position, _ in self.states)
-
-    def decided_as_of(self, as_of: int | None) -> int | None:
-        """Return the position whose knowledge decided the order: its release, or the owner's later word."""
-        if self.released is None or (as_of is not None and self.released > as_of):
-            return as_of
-        words = [one.seq for one in self.facts.manual if as_of is None or one.seq <= as_of]
-        return max([self.released, *words])
-
-
-class _Deriver:
-    """Derives decisions from the record alone, as of any position; the customers' chains are derived as they go."""
-
-    def __init__(
-        self, shop_row: Row[Any], plans: Sequence[PlanVersion], records: Mapping[int, _Record], known: Known
-    ) -> None:
-        self.shop, self.plans, self.known = shop_row, plans, known
-        self.memo: dict[tuple[int, int | None], Decision] = {}
-        self.chains: dict[str, list[_Record]] = defaultdict(list)
-        if shop_row.binds:
-            for record in records.values():
-                for customer in {state.order.customer.key for _, state in record.states if state.order.customer}:
-                    if customer:
-                        self.chains[customer].append(record)
-
-    def decision(self, record: _Record) -> Decision:
-        """Return the decision that must be in force."""
-        return self.fresh(record, record.decided_as_of(None))
-
-    def fresh(self, record: _Record, as_of: int | None = None) -> Decision:
-        """Return what all that was known at a position decides."""
-        key = (record.row.id, as_of)
-        if key not in self.memo:
-            self.memo[key] = decide(self._case(record, as_of))
-        return self.memo[key]
-
-    def _case(self, record: _Record, as_of: int | None) -> Case:
-        story = record.story(as_of)
-        version = plan_at(self.plans, story.first.placed_at, as_of=as_of)
-        terms = version.plan.attribution.binding
-        past = self._past(record, story, as_of) if terms.mode != "none" else []
-        return Case(
-            story=story,
-            roster=self.known.roster if as_of is None else self.known.roster.until(as_of),
-            plan=version.plan,
-            plan_version=version.version,
-            tokens=self.known.tokens,
-            manual=record.facts.manual if as_of is None else record.facts.until(as_of).manual,
-            holds=record.facts.holds if as_of is None else record.facts.until(as_of).holds,
-            bound=bound_at(past, story.first.placed_at, terms),
-        )
-
-    def _past(self, record: _Record, story: Story, as_of: int | None) -> list[Past]:
-        customer = story.first.customer
-        if customer is None or customer.key is None:
-            return []
-        found = []
-        for other in self.chains[customer.key]:
-            if other is record or not other.known_at(as_of):
-                continue
-            theirs = other.story(as_of)
-            same = theirs.first.customer is not None and theirs.first.customer.key == customer.key
-            if same and (theirs.first.placed_at, other.row.ref) < (story.first.placed_at, record.row.ref):
-                decided = self.fresh(other, other.decided_as_of(as_of))
-                found.append(past_of(other.row.ref, theirs, decided, self.shop.starts_at))
-        return sorted(found, key=lambda past: (past.placed_at, past.order_id))

@@ -24,7 +24,7 @@ from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.recorder import Recorder, recording
-from plugin.services.settle_order import Work, load_work, settle
+from plugin.services.settle_order import Stored, load_work, settle
 
 LEASE_SECONDS = 20
 BATCH = 200
@@ -223,14 +223,14 @@ def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
 
 def _take_in(
     recorder: Recorder, reads: Sequence[Read]
-) -> tuple[list[Work], dict[int, str], dict[int, str]]:
+) -> tuple[list[Stored], dict[int, str], dict[int, str]]:
     """Keep the states and deletions told, and return the orders to settle, their causes, and who must wait for whom."""
     connection = recorder.connection
     refs = {state.order.id for one in reads for state in one.states} | {ref for one in reads for ref in one.deleted}
     rows = connection.execute(
         select(orders).where(orders.c.shop_id == recorder.shop.id, orders.c.ref.in_(refs)).with_for_update()
     ).all()
-    works = {work.ref: work for work in load_work(connection, rows)}
+    works = {work.ref: work for work in load_work(rows)}
     told = _known_states(connection, list(works.values()), reads)
     news: dict[str, int] = {}
     waits: dict[int, str] = {}
@@ -257,7 +257,7 @@ def _take_in(
     return changed, {works[ref].id: f"delivery:{number}" for ref, number in news.items()}, waits
 
 
-def _known_states(connection: Connection, works: Sequence[Work], reads: Sequence[Read]) -> set[tuple[int, str]]:
+def _known_states(connection: Connection, works: Sequence[Stored], reads: Sequence[Read]) -> set[tuple[int, str]]:
     shas = {state.sha for one in reads for state in one.states}
     if not works or not shas:
         return set()
@@ -269,7 +269,7 @@ def _known_states(connection: Connection, works: Sequence[Work], reads: Sequence
     return {(row.order_id, row.sha) for row in rows}
 
 
-def _open_orders(recorder: Recorder, works: dict[str, Work], reads: Sequence[Read]) -> None:
+def _open_orders(recorder: Recorder, works: dict[str, Stored], reads: Sequence[Read]) -> None:
     """Give orders seen for the first time their rows, and wake the deliveries that waited for them."""
     fresh: dict[str, State] = {}
     for one in reads:
@@ -293,7 +293,7 @@ def _open_orders(recorder: Recorder, works: dict[str, Work], reads: Sequence[Rea
     ]
     made = recorder.connection.execute(orders.insert().returning(orders.c.id, orders.c.ref), rows)
     for row in made:
-        works[row.ref] = Work(id=row.id, ref=row.ref, story=story_of(fresh[row.ref]))
+        works[row.ref] = Stored(id=row.id, ref=row.ref, story=story_of(fresh[row.ref]))
     recorder.connection.execute(
         update(delivery)
         .where(
@@ -303,7 +303,7 @@ def _open_orders(recorder: Recorder, works: dict[str, Work], reads: Sequence[Rea
     )
 
 
-def _delete(recorder: Recorder, work: Work, one: Read) -> None:
+def _delete(recorder: Recorder, work: Stored, one: Read) -> None:
     """Note that the shop only said "deleted": cancelled as of the arrival, unless it states something newer."""
     already = recorder.connection.execute(
         select(func.max(fact.c.at)).where(fact.c.order_id == work.id, fact.c.kind == "deleted")

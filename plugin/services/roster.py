@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,20 +11,11 @@ from plugin.domain.attribution import Token
 from plugin.domain.facts import CodeFact, HoldFact, Identity, Link, ManualFact, Roster, SharerFact
 from plugin.domain.order import Customer, Touch, normalise_code
 from plugin.domain.plan import Plan, read_plan
+from plugin.domain.settlement import Known, OrderFacts, PlanVersion
 from plugin.errors import BadSignature
 from plugin.keys import Keys
 from plugin.models import fact, link, plan, sharer
 from plugin.signing import CodeClaim, read_for_shop
-
-
-@dataclass(frozen=True, slots=True)
-class PlanVersion:
-    """One version of a shop's plan; ``position`` is where it stands in the shop's record."""
-
-    version: int
-    in_force_from: int
-    position: int
-    plan: Plan
 
 
 @lru_cache(maxsize=1_000)
@@ -37,26 +27,6 @@ def load_plans(connection: Connection, shop_id: int) -> tuple[PlanVersion, ...]:
     """Return all versions of the shop's plan, oldest first."""
     rows = connection.execute(select(plan).where(plan.c.shop_id == shop_id).order_by(plan.c.version))
     return tuple(PlanVersion(row.version, row.in_force_from, row.position, _read_plan(row.body)) for row in rows)
-
-
-def plan_at(plans: Iterable[PlanVersion], moment: int, *, as_of: int | None = None) -> PlanVersion:
-    """Return the version in force at the moment: of those in force, the last that was put."""
-    known = (one for one in plans if as_of is None or one.position <= as_of)
-    return max((one for one in known if one.in_force_from <= moment), key=lambda one: one.version)
-
-
-@dataclass(frozen=True, slots=True)
-class OrderFacts:
-    """The owner's words on one order."""
-
-    manual: tuple[ManualFact, ...] = ()
-    holds: tuple[HoldFact, ...] = ()
-
-    def until(self, seq: int) -> "OrderFacts":
-        """Return what had been said by then."""
-        return OrderFacts(
-            tuple(one for one in self.manual if one.seq <= seq), tuple(one for one in self.holds if one.seq <= seq)
-        )
 
 
 def load_order_facts(connection: Connection, order_ids: Collection[int]) -> dict[int, OrderFacts]:
@@ -76,14 +46,6 @@ def load_order_facts(connection: Connection, order_ids: Collection[int]) -> dict
         order_id: OrderFacts(tuple(manual.get(order_id, ())), tuple(holds.get(order_id, ())))
         for order_id in {*manual, *holds}
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The roster for a set of orders, and what each token on them turned out to be (None: not genuine here)."""
-
-    roster: Roster
-    tokens: Mapping[str, Token | None]
 
 
 def load_known(

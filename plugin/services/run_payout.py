@@ -16,6 +16,7 @@ from plugin.domain import payout as states
 from plugin.domain.ledger import Move
 from plugin.domain.money import MICROS, digits, format_minor, parse_micros
 from plugin.domain.payout import mark_item, move_batch
+from plugin.domain.settlement import plan_at
 from plugin.errors import BadRequest, Conflict, NotFound
 from plugin.models import account, lot, orders, payout, payout_item, payout_lot, sharer
 from plugin.services import public_id
@@ -23,7 +24,7 @@ from plugin.services.check_books import require_good_books
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import standing
 from plugin.services.recorder import Recorder, recording
-from plugin.services.roster import load_plans, plan_at
+from plugin.services.roster import load_plans
 
 # What the transfers of a lot are called when its item goes somewhere: (for what was earned, for a debt netted).
 _KINDS = {
