@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
@@ -23,7 +23,7 @@ from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
 from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
 from plugin.services.context import Context
-from plugin.services.recorder import Recorder, recording
+from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.settle_order import Stored, load_work, settle
 
 LEASE_SECONDS = 20
@@ -270,7 +270,7 @@ def _known_states(connection: Connection, works: Sequence[Stored], reads: Sequen
 
 
 def _open_orders(recorder: Recorder, works: dict[str, Stored], reads: Sequence[Read]) -> None:
-    """Give orders seen for the first time their rows, and wake the deliveries that waited for them."""
+    """Give orders seen for the first time their numbers, and wake the deliveries that waited for them."""
     fresh: dict[str, State] = {}
     for one in reads:
         for state in one.states:
@@ -278,22 +278,9 @@ def _open_orders(recorder: Recorder, works: dict[str, Stored], reads: Sequence[R
                 fresh.setdefault(state.order.id, state)
     if not fresh:
         return
-    rows = [
-        {
-            "shop_id": recorder.shop.id,
-            "ref": ref,
-            "story": "",
-            "now": b"",
-            "currency": state.order.currency,
-            "placed_at": state.order.placed_at,
-            "held": False,
-            "flags": "[]",
-        }
-        for ref, state in fresh.items()
-    ]
-    made = recorder.connection.execute(orders.insert().returning(orders.c.id, orders.c.ref), rows)
-    for row in made:
-        works[row.ref] = Stored(id=row.id, ref=row.ref, story=story_of(fresh[row.ref]))
+    numbers = take_numbers(recorder.connection, orders, len(fresh))
+    for number, (ref, state) in zip(numbers, fresh.items(), strict=True):
+        works[ref] = Stored(id=number, ref=ref, story=story_of(state))
     recorder.connection.execute(
         update(delivery)
         .where(
@@ -319,24 +306,16 @@ def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, str]) 
     """Write down what became of each delivery."""
     if not reads:
         return
-    waiting = "The order it speaks of is not known yet."
-    connection.execute(
-        update(delivery)
-        .where(delivery.c.id == bindparam("number"))
-        .values(
-            lease_by=None,
-            lease_until=None,
-            state=bindparam("to_state"),
-            reason=bindparam("to_reason"),
-            order_ref=bindparam("to_ref"),
-        ),
-        [
-            {
-                "number": one.id,
-                "to_state": "quarantined" if one.reason else "waiting" if one.id in waits else "done",
-                "to_reason": one.reason or (waiting if one.id in waits else None),
-                "to_ref": waits.get(one.id),
-            }
-            for one in reads
-        ],
-    )
+    free = {"lease_by": None, "lease_until": None}
+    done = [one.id for one in reads if one.reason is None and one.id not in waits]
+    values = {"state": "done", "reason": None, "order_ref": None, **free}
+    connection.execute(update(delivery).where(delivery.c.id.in_(done)).values(values))
+    for one in reads:
+        if one.reason is not None:
+            values = {"state": "quarantined", "reason": one.reason, **free}
+        elif one.id in waits:
+            reason = "The order it speaks of is not known yet."
+            values = {"state": "waiting", "reason": reason, "order_ref": waits[one.id], **free}
+        else:
+            continue
+        connection.execute(update(delivery).where(delivery.c.id == one.id).values(values))

