@@ -113,18 +113,21 @@ class Decision:
         )
 
 
-def names_a_sharer(touch: Touch, roster: Roster, tokens: Mapping[str, Token | None]) -> bool:
-    """Tell whether a touch holds a genuine token or a code that is some sharer's, accepted or not."""
+def names_a_sharer(touch: Touch, moment: int, roster: Roster, tokens: Mapping[str, Token | None]) -> bool:
+    """Tell whether a touch holds a genuine token or a code known at the moment, accepted or not.
+
+    A code that somebody is given later must not make an older order be read anew.
+    """
     return any(tokens.get(text) for _, text in touch.tokens) or any(
-        roster.code_ever(normalise_code(code)) is not None for code in touch.codes
+        roster.code_known_at(normalise_code(code), moment) for code in touch.codes
     )
 
 
 def telling_touch(story: Story, roster: Roster, tokens: Mapping[str, Token | None]) -> Touch:
     """Return the touch of the earliest state that names a sharer of this shop, else of the earliest state."""
-    return next(
-        (touch for _, touch in story.touches if names_a_sharer(touch, roster, tokens)), story.touches[0][1]
-    )
+    moment = story.first.placed_at
+    named = (touch for _, touch in story.touches if names_a_sharer(touch, moment, roster, tokens))
+    return next(named, story.touches[0][1])
 
 
 def _refusal(case: Case, sharer: int, clicked_at: int | None) -> str | None:
@@ -167,28 +170,32 @@ def _coupons(case: Case, touch: Touch) -> list[Evidence]:
         if sharer is not None:
             found.append(_weighed(case, "coupon", sharer, code, None, None))
         elif (sharer := case.roster.code_ever(name)) is not None:
-            found.append(Evidence("coupon", sharer, placed_at, code, "code_not_in_force"))
+            known = case.roster.sharer_at(sharer, placed_at) is not None
+            found.append(Evidence("coupon", sharer, placed_at, code, "code_not_in_force" if known else "before_since"))
     return found
 
 
 def _links(case: Case, touch: Touch) -> tuple[list[Evidence], list[Evidence], list[Evidence]]:
     """Weigh click tokens (oldest first), links' own codes (as listed), and what is no token of this shop."""
     clicks, codes, others = [], [], []
-    seen: set[str] = set()
-    for carrier, text in touch.tokens:
-        if text in seen:
-            continue
-        seen.add(text)
+    for text in _listed_once(touch, case.plan.attribution.model):
         token = case.tokens.get(text)
         link = case.roster.links.get(token.link) if token else None
         if token is None or link is None:
-            reason = "not_a_token" if carrier == "utm" else "forged"
+            only_utm = all(carrier == "utm" for carrier, other in touch.tokens if other == text)
+            reason = "not_a_token" if only_utm else "forged"
             others.append(Evidence("link", None, case.story.first.placed_at, text, reason))
         elif token.at is None:
             codes.append(_weighed(case, "link", link.sharer, text, None, link.id))
         else:
             clicks.append(_weighed(case, "link", link.sharer, text, token.at, link.id))
     return sorted(clicks, key=lambda one: one.at), codes, others
+
+
+def _listed_once(touch: Touch, model: str) -> list[str]:
+    """Return each text once, at the listing that counts: the latest, or under ``first`` the earliest."""
+    texts = [text for _, text in touch.tokens]
+    return list(dict.fromkeys(texts)) if model == "first" else list(dict.fromkeys(reversed(texts)))[::-1]
 
 
 def _bound(case: Case) -> list[Evidence]:
@@ -242,7 +249,8 @@ def decide(case: Case) -> Decision:
 def _is_held(case: Case, winner: Evidence | None, manual: ManualFact | None) -> bool:
     hold = max(case.holds, key=lambda fact: fact.seq, default=None)
     held_by_owner = hold is not None and (manual is None or hold.seq > manual.seq)
-    return winner is not None and (held_by_owner or winner.note == OWN_PURCHASE_HELD)
+    held_by_rule = manual is None and winner is not None and winner.note == OWN_PURCHASE_HELD
+    return winner is not None and (held_by_owner or held_by_rule)
 
 
 def _freeze(case: Case, winner: Evidence | None) -> Frozen:

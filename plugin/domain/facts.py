@@ -110,8 +110,12 @@ class Roster:
         return fact.sharer if fact else None
 
     def code_ever(self, code: str) -> int | None:
-        """Return somebody whose the code ever was: enough to say that it names a sharer of this shop."""
+        """Return somebody whose the code ever was, before or after: enough to say why it does not count."""
         return next((fact.sharer for fact in self.codes.get(code, ()) if fact.sharer is not None), None)
+
+    def code_known_at(self, code: str, moment: int) -> bool:
+        """Tell whether the code was or had been somebody's by the moment."""
+        return any(fact.at <= moment for fact in self.codes.get(code, ()))
 
     def buyer_at(self, customer: Customer | None, moment: int) -> int | None:
         """Return the buyer's own approved sharer: same customer id first, then the lowest number."""

@@ -286,10 +286,9 @@ def _touch(data: Mapping[str, Any]) -> Touch:
             elif name == "utm_content":
                 utm += _tokens_of("utm", value)
     tokens = found + _tokens_of("utm", attributes.get("utm_content")) + utm
-    kept = dict.fromkeys(tokens)
     return Touch(
         codes=tuple(code for code in codes if code and code.strip()),
-        tokens=tuple(kept)[:_TOKENS_MAX],
+        tokens=tuple(tokens[:_TOKENS_MAX]),  # doubles too: where a token is listed last decides between equal times
     )
 
 

@@ -41,6 +41,11 @@ def plan_at(plans: Iterable[PlanVersion], moment: int, *, as_of: int | None = No
     return max((one for one in known if one.in_force_from <= moment), key=lambda one: one.version)
 
 
+def binds(plans: Iterable[PlanVersion]) -> bool:
+    """Tell whether any version ever bound customers, so that their orders hang on one another."""
+    return any(one.plan.attribution.binding.mode != "none" for one in plans)
+
+
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
     """The owner's words on one order."""
@@ -210,12 +215,12 @@ class Deriving:
     """Derives decisions from records alone, as of any position; the customers' chains are derived as they go."""
 
     def __init__(
-        self, plans: Sequence[PlanVersion], known: Known, records: Iterable[Record], *, starts_at: int, binds: bool
+        self, plans: Sequence[PlanVersion], known: Known, records: Iterable[Record], *, starts_at: int
     ) -> None:
         self.plans, self.known, self.starts_at = plans, known, starts_at
         self.memo: dict[tuple[int, int | None], Decision] = {}
         self.chains: dict[str, list[Record]] = defaultdict(list)
-        for record in records if binds else ():
+        for record in records if binds(plans) else ():
             for key in {state.order.customer.key for _, state in record.states if state.order.customer}:
                 if key:
                     self.chains[key].append(record)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from plugin.models.metadata import mac_column, metadata, number_column
 
 _STORED, _WAITING, _WITH_BODY = text("state = 'stored'"), text("state = 'waiting'"), text("body IS NOT NULL")
+_QUARANTINED = text("state = 'quarantined'")
 
 delivery = Table(
     "pa_delivery",
@@ -42,5 +43,6 @@ delivery = Table(
     UniqueConstraint("shop_id", "delivery_id", "body_sha"),
     Index("ix_pa_delivery_due", "due_at", sqlite_where=_STORED, postgresql_where=_STORED),
     Index("ix_pa_delivery_waiting", "shop_id", "order_ref", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    Index("ix_pa_delivery_quarantined", "shop_id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
     Index("ix_pa_delivery_body", "received_at", sqlite_where=_WITH_BODY, postgresql_where=_WITH_BODY),
 )

@@ -30,7 +30,6 @@ shop = Table(
     Column("secrets", LargeBinary, nullable=False),  # sealed JSON: [{"secret", "valid_until" or null}], newest first
     Column("credentials", LargeBinary, nullable=False),  # sealed JSON object
     Column("created_at", BigInteger, nullable=False),
-    Column("binds", Boolean, nullable=False, default=False),  # whether any plan of the shop ever bound customers
 )
 
 plan = Table(

@@ -77,7 +77,6 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         "secrets": keys.seal(SECRETS, json.dumps([{"secret": secret, "valid_until": None}]).encode()),
         "credentials": keys.seal(CREDENTIALS, json.dumps(dict(new.credentials or {})).encode()),
         "created_at": now,
-        "binds": False,
     }
     with context.database.writing() as connection:
         shop_id = connection.execute(shop.insert().values(row).returning(shop.c.id)).scalar_one()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Table, func, select, text
 
 from plugin.domain import payout as payout_states
 from plugin.domain.ledger import HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES
-from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record
+from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
 from plugin.domain.settlement import standing as reckon_standing
 from plugin.errors import BadSignature, Conflict, Malformed
 from plugin.models import (
@@ -89,7 +89,8 @@ def check_books(context: Context, shop_id: int | None = None) -> Report:
     report = Report()
     with context.database.reading() as connection:
         wanted = select(shop) if shop_id is None else select(shop).where(shop.c.id == shop_id)
-        _check_guards(connection, report)
+        for name in missing_guards(connection):
+            report.note(f"guard {name} is gone from the database: rows can be changed")
         for row in connection.execute(wanted.order_by(shop.c.id)).all():
             _ShopCheck(context, connection, row, report).run()
     return report
@@ -105,7 +106,8 @@ def require_good_books(context: Context, shop_id: int) -> None:
         )
 
 
-def _check_guards(connection: Connection, report: Report) -> None:
+def missing_guards(connection: Connection) -> list[str]:
+    """Return the names of the triggers that should keep what is booked from being changed and are not there."""
     dialect = connection.dialect.name
     query = (
         "SELECT name FROM sqlite_master WHERE type = 'trigger'"
@@ -113,8 +115,7 @@ def _check_guards(connection: Connection, report: Report) -> None:
         else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
     )
     there = set(connection.execute(text(query)).scalars())
-    for name in sorted(guards.names(dialect) - there):
-        report.note(f"guard {name} is gone from the database: rows can be changed")
+    return sorted(guards.names(dialect) - there)
 
 
 class _ShopCheck:
@@ -230,11 +231,9 @@ class _ShopCheck:
 
     def _check_orders(self, rows: Sequence[Row[Any]]) -> None:
         records = self._records(rows)
-        extra = self._chains_of(records) if self.shop.binds else {}
+        extra = self._chains_of(records) if binds(self.plans) else {}
         told = [one for one in {**records, **extra}.values() if one.states]
-        deriving = Deriving(
-            self.plans, self._known(told), told, starts_at=self.shop.starts_at, binds=self.shop.binds
-        )
+        deriving = Deriving(self.plans, self._known(told), told, starts_at=self.shop.starts_at)
         booked = self._booked([row.id for row in rows])
         cached = self._cached_lots([row.id for row in rows])
         for row in rows:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from plugin.domain.moment import format_moment
 from plugin.domain.plan import complete, read_plan
 from plugin.errors import BadRequest, Conflict
-from plugin.models import orders, plan, shop
+from plugin.models import orders, plan
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import date_of_change
 from plugin.services.recorder import recording
@@ -24,7 +24,7 @@ def put_plan(
     Raises BadRequest for a plan that cannot be read or a date to come, Conflict where an order placed since then is
     decided already.
     """
-    read = read_plan(data)
+    read_plan(data)
     whole = complete(data)
     with recording(context, shop_id, actor=actor) as recorder:
         connection = recorder.connection
@@ -39,8 +39,6 @@ def put_plan(
         recorder.add_row(
             plan, {"version": version, "in_force_from": in_force_from, "put_at": recorder.now, "body": body}
         )
-        if read.attribution.binding.mode != "none":
-            connection.execute(update(shop).where(shop.c.id == shop_id).values(binds=True))
         later = connection.execute(
             select(orders.c.id).where(orders.c.shop_id == shop_id, orders.c.placed_at >= in_force_from)
         ).scalars()

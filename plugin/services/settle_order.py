@@ -22,6 +22,7 @@ from plugin.domain.settlement import (
     OrderFacts,
     Standing,
     Work,
+    binds,
     moves_of,
     standing,
 )
@@ -73,9 +74,9 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
     if not works:
         return set()
     connection, shop = recorder.connection, recorder.shop
-    works = [*works, *(_bound_orders(connection, shop.id, works) if shop.binds else ())]
-    works.sort(key=lambda work: work.sort_key)
     plans = {one.version: one for one in load_plans(connection, shop.id)}
+    works = [*works, *(_bound_orders(connection, shop.id, works) if binds(plans.values()) else ())]
+    works.sort(key=lambda work: work.sort_key)
     facts = load_order_facts(connection, [work.id for work in works])
     deciding = Deciding(list(plans.values()), _known(recorder, works, facts), facts, shop.starts_at)
     lots = _load_lots(connection, [work.id for work in works])
