@@ -120,6 +120,7 @@ class Intake:
         self.context = context
         self.shops = ShopCache(context)
         self.refused: Counter[str] = Counter()  # by error code, since the start of the process
+        self._counting = threading.Lock()
         self._on_stored = on_stored
         self._mac_key = context.keys.mac_key(PURPOSE)  # of the pepper, which never changes
         dialect = sqlite if context.database.is_sqlite else postgresql
@@ -128,23 +129,22 @@ class Intake:
         )
         self._connection: Connection | None = None
         self._be_new()
-        os.register_at_fork(after_in_child=_after_fork(self))
+        _watch_forks(self)
 
     def _be_new(self) -> None:
-        """Have no thread and nothing waiting."""
+        """Have no thread and nothing waiting: what a fresh process begins with, forked or not."""
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._starting = threading.Lock()
+        self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
         self._stopped = False
 
-    def _leave_parent(self) -> None:
-        """Give up what a fork cannot share: the parent's threads, locks and connections."""
-        if self._connection is not None:
-            self._connection.detach()  # the parent still speaks through it, so it is neither closed nor kept
-            self._connection = None
-        self.context.database.engine.dispose(close=False)
-        self._be_new()
+    def _before_fork(self) -> None:
+        """Close the idle connections: over a fork SQLite loses its locks, and PostgreSQL would hear two voices."""
+        self._writing.acquire()
+        self._drop_connection()
+        self.context.database.close()
 
     def start(self) -> None:
         """Start the writer, if it does not run yet."""
@@ -196,6 +196,12 @@ class Intake:
         if not waiting.stored:
             raise _unavailable()
 
+    def count_refused(self, code: str) -> int:
+        """Count a delivery that the door refused; return how many there were for that reason."""
+        with self._counting:
+            self.refused[code] += 1
+            return self.refused[code]
+
     def _is_stuck(self) -> bool:
         """Tell whether the database has kept the writer for a whole budget; then nobody else should queue behind it."""
         since = self._busy_since
@@ -206,7 +212,8 @@ class Intake:
         while running:
             batch, running = self._next_batch()
             self._busy_since = time.monotonic()
-            self._settle(batch)
+            with self._writing:
+                self._settle(batch)
             self._busy_since = None
         self._drop_connection()
 
@@ -276,16 +283,26 @@ class Intake:
                 _log.info("The writer's connection was lost.")
 
 
-def _after_fork(intake: Intake) -> Callable[[], None]:
-    # A hook cannot be taken back, so it must not keep the intake alive.
-    leave = weakref.WeakMethod(intake._leave_parent)
+def _watch_forks(intake: Intake) -> None:
+    """Let the intake know of forks. A hook cannot be taken back, so it must not keep the intake alive."""
+    seen = weakref.ref(intake)
 
-    def call() -> None:
-        method = leave()
-        if method is not None:
-            method()
+    def before() -> None:
+        one = seen()
+        if one is not None:
+            one._before_fork()
 
-    return call
+    def in_parent() -> None:
+        one = seen()
+        if one is not None:
+            one._writing.release()
+
+    def in_child() -> None:
+        one = seen()
+        if one is not None:
+            one._be_new()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def _is_outage(error: DBAPIError) -> bool:

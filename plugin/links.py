@@ -1,0 +1,176 @@
+"""The share-link redirect and its QR picture: the hot door of the shoppers. No session, no cookie, no schema library.
+
+Whatever is wrong with a code, the answer is one and the same page, so that trying codes teaches nothing.
+"""
+
+import os
+import re
+from functools import lru_cache
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import segno
+from flask import Blueprint, Flask, Response, current_app, request
+from werkzeug.datastructures import Headers
+
+from plugin.errors import BadSignature, Unavailable
+from plugin.services.record_clicks import ShareLink
+from plugin.signing import CLICK_BYTES, make_token, read_code
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+RETRY_AFTER_SECONDS = 10
+_USER_AGENT_READ = 400  # preview bots name themselves well before that
+
+blueprint = Blueprint("links", __name__)
+
+# LINE's, Facebook's and LinkedIn's own browsers carry people and are not in here, and neither are curl and wget.
+_PREVIEW = re.compile(
+    r"facebookexternalhit|facebot|meta-externalagent|twitterbot|linkedinbot|slackbot|telegrambot|whatsapp/|line-poker"
+    r"|discordbot|googlebot|google-inspectiontool|bingbot|applebot|pinterestbot|redditbot|kakaotalk-scrap|skypeuripreview",
+    re.ASCII | re.IGNORECASE,
+)
+_REFERRER_POLICY = ("Referrer-Policy", "strict-origin-when-cross-origin")
+_REDIRECT_HEADERS = [
+    ("Cache-Control", "no-store"),
+    _REFERRER_POLICY,
+    ("Content-Type", "text/plain"),
+    ("Content-Length", "0"),
+]
+_PAGE_HEADERS = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'"),
+    ("X-Robots-Tag", "noindex"),
+    _REFERRER_POLICY,
+]
+_NOT_FOUND = (
+    '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
+    "<title>Link not found</title>\n<h1>This link does not exist</h1>\n"
+    "<p>It may have been copied incompletely. Ask the person who shared it to send it again.</p>\n</html>\n"
+)
+_BUSY = (
+    '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Try again</title>\n'
+    "<h1>This link cannot be opened right now</h1>\n<p>Try again in a moment.</p>\n</html>\n"
+)
+
+
+def init_app(app: Flask) -> None:
+    """Mount the share links on an app whose ``extensions["passalong"]`` holds context, link_cache and clicks."""
+    app.register_blueprint(blueprint)
+
+
+def services() -> Any:
+    """Return the services of the app that answers this request."""
+    return current_app.extensions["passalong"]
+
+
+@blueprint.get("/s/<code>")
+def follow(code: str) -> Response:
+    """Lead to the shop: a visitor with a fresh token, a preview bot to a page that says what is shared."""
+    passalong = services()
+    found = _find(passalong, code)
+    if found is None:
+        return _not_found()
+    environ = request.environ
+    user_agent = environ.get("HTTP_USER_AGENT", "")
+    if is_preview(user_agent[:_USER_AGENT_READ]):
+        return _preview(passalong, found, code)
+    if not found.may_earn:
+        return _redirect(found.plain_address())
+    context = passalong.context
+    now, click = context.now(), os.urandom(CLICK_BYTES)
+    token = make_token(context.keys, found.shop_id, found.number, now, click)
+    if environ["REQUEST_METHOD"] == "GET":
+        passalong.clicks.add(
+            shop_id=found.shop_id,
+            link_id=found.id,
+            click=click,
+            at=now,
+            address=environ.get("REMOTE_ADDR") or "",
+            user_agent=user_agent,
+        )
+    return _redirect(found.address(token))
+
+
+@blueprint.get("/s/<code>/qr.svg")
+def qr(code: str) -> Response:
+    """Draw the share address, to be printed or shown."""
+    passalong = services()
+    if _find(passalong, code) is None:
+        return _not_found()
+    headers = [("Content-Type", "image/svg+xml"), ("Cache-Control", "public, max-age=86400")]
+    return Response(draw_qr(_share_url(passalong, code)), headers=headers)
+
+
+@blueprint.get("/s/", defaults={"rest": ""})
+@blueprint.get("/s/<path:rest>")
+def lost(rest: str) -> Response:
+    """Answer everything else below /s/ like a bad code."""
+    return _not_found()
+
+
+@blueprint.errorhandler(Unavailable)
+def busy(error: Unavailable) -> Response:
+    """Say that a link nobody followed lately cannot be looked up."""
+    return Response(_BUSY, 503, [*_PAGE_HEADERS, ("Retry-After", str(RETRY_AFTER_SECONDS))])
+
+
+def _find(passalong: Any, code: str) -> ShareLink | None:
+    """Return the link of a code that holds, else None."""
+    try:
+        claim = read_code(passalong.context.keys, code)
+    except BadSignature:
+        return None
+    found: ShareLink | None = passalong.link_cache.find(claim.shop, claim.link)
+    # A code carries no time, so the link's own day says whether the key was still allowed to sign it.
+    if found is None or (claim.retired_at is not None and found.created_at > claim.retired_at):
+        return None
+    return found
+
+
+class _Redirect(Response):
+    """An empty answer whose headers are as they shall be: reckoning them again costs a fifth of the whole request."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        return self.headers
+
+
+def _redirect(address: str) -> Response:
+    return _Redirect(b"", 302, [("Location", address), *_REDIRECT_HEADERS])
+
+
+def _not_found() -> Response:
+    return Response(_NOT_FOUND, 404, _PAGE_HEADERS)
+
+
+def _share_url(passalong: Any, code: str) -> str:
+    return f"{passalong.context.settings.base_url}/s/{code}"
+
+
+def _preview(passalong: Any, found: ShareLink, code: str) -> Response:
+    name, address = escape(passalong.link_cache.shop_name(found.shop_id)), escape(_share_url(passalong, code))
+    page = (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
+        f"<title>{name}</title>\n"
+        f'<meta property="og:title" content="{name}">\n<meta property="og:site_name" content="{name}">\n'
+        f'<meta property="og:type" content="website">\n<meta property="og:url" content="{address}">\n'
+        f"<h1>{name}</h1>\n</html>\n"
+    )
+    return Response(page, 200, _PAGE_HEADERS)
+
+
+@lru_cache(maxsize=4_096)
+def is_preview(user_agent: str) -> bool:
+    """Tell whether this is a program that draws a preview or an index, and no visitor."""
+    return _PREVIEW.search(user_agent) is not None
+
+
+@lru_cache(maxsize=256)
+def draw_qr(address: str) -> bytes:
+    """Return the QR picture of an address as SVG, with the quiet zone that readers need."""
+    picture = BytesIO()
+    segno.make(address, micro=False).save(picture, kind="svg", scale=8, border=4, dark="#000", light="#fff")
+    return picture.getvalue()
