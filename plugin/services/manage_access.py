@@ -66,6 +66,12 @@ def add_owner(context: Context, email: str, password: str) -> dict[str, str]:
     return {"id": public_id.show(public_id.OWNER, number), "email": address}
 
 
+def has_owner(context: Context) -> bool:
+    """Tell whether anybody can sign in."""
+    with context.database.reading() as connection:
+        return connection.execute(select(owner.c.id).limit(1)).first() is not None
+
+
 def add_token(context: Context, name: str, *, scope: str, shop_key: str | None) -> dict[str, str]:
     """Make an API token for one shop or for all; return it, this once."""
     if scope not in SCOPES:
