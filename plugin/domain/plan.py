@@ -228,7 +228,7 @@ def _rules(reader: _Reader, errors: dict[str, list[str]]) -> tuple[Rule, ...]:
                     one.fail(name, "Missing.")
         rule = Rule(one.take("id", "", _rule_id), _when(one.part("when")), one.take("pay", none, read_pay))
         one.close()
-        if rule.id in {other.id for other in rules}:
+        if rule.id and rule.id in {other.id for other in rules}:
             one.fail("id", "Another rule has this id.")
         rules.append(rule)
     return tuple(rules)

@@ -22,10 +22,26 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
 def is_current(connection: Connection) -> bool:
     """Tell whether the database stands at the newest migration."""
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision() == _scripts().get_current_head()
+    return _revision(connection) == _scripts().get_current_head()
+
+
+def make_ready(database: Database) -> bool:
+    """Upgrade an empty database and leave any other alone; tell whether it stands at the newest migration now.
+
+    Raises SQLAlchemy's errors where the database cannot be had.
+    """
+    with database.reading() as connection:
+        is_empty = _revision(connection) is None
+    if is_empty:
+        upgrade(database)
+    with database.reading() as connection:
+        return is_current(connection)
 
 
 def upgrade(database: Database) -> None:

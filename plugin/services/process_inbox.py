@@ -7,8 +7,9 @@ the batch is tried delivery by delivery, and what fails by itself is tried later
 import logging
 import os
 import threading
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from plugin.services.settle_order import Stored, load_work, settle
 
 LEASE_SECONDS = 20
 BATCH = 200
+IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 ATTEMPTS_MAX = 6
 SEALED_FOR = "delivery"
 log = logging.getLogger(__name__)
@@ -68,64 +70,106 @@ def worker_name() -> str:
     return f"{os.getpid()}.{threading.get_ident()}"
 
 
-def drain(context: Context, *, until_idle: bool = True) -> Tally:
-    """Process what is due, batch after batch; return what was done."""
-    total = Tally()
-    while True:
-        rows, taken_over = again(lambda: _lease(context))
+def drain(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
+    """Process batch after batch until nothing is due, or only what is due now; return what was done.
+
+    ``stopped`` is asked between the batches: a worker that must leave finishes the one it is at.
+    """
+    total, latest = Tally(), None if until_idle else context.now()
+    while not stopped():
+        rows, taken_over = again(lambda: _take_due(context, latest))
         total.taken_over += taken_over
         if not rows:
-            return total
-        total.add(_process(context, rows))
-        if not until_idle:
-            return total
+            break
+        total.add(process(context, rows))
+    return total
 
 
-def _lease(context: Context) -> tuple[Sequence[Row[Any]], int]:
-    """Take the oldest due deliveries for this worker."""
+def work_until_idle(context: Context) -> Tally:
+    """Process until nothing is due, waiting too for what other workers have in hand; return what was done here."""
+    total = Tally()
+    while True:
+        total.add(drain(context))
+        with context.database.reading() as connection:
+            in_hand = select(delivery.c.id).where(
+                delivery.c.state == "stored", delivery.c.due_at <= context.now(), delivery.c.lease_until.is_not(None)
+            )
+            if connection.execute(in_hand.limit(1)).first() is None:
+                return total
+        time.sleep(IN_HAND_SECONDS)
+
+
+def _take_due(context: Context, latest: int | None) -> tuple[Sequence[Row[Any]], int]:
+    """Lease the oldest deliveries that are due (by ``latest``); return them and how many leases had run out."""
     now = context.now()
     due = (
-        select(delivery.c.id)
+        select(delivery.c.id, delivery.c.lease_by)
         .where(
             delivery.c.state == "stored",
-            delivery.c.due_at <= now,
+            delivery.c.due_at <= (now if latest is None else min(now, latest)),
             or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= now),
         )
         .order_by(delivery.c.due_at, delivery.c.id)
         .limit(BATCH)
     )
     with context.database.writing() as connection:
-        chosen = connection.execute(
-            due.add_columns(delivery.c.lease_by).with_for_update(skip_locked=True)
-        ).all()
-        if not chosen:
-            return (), 0
-        taken_over = sum(row.lease_by is not None for row in chosen)
-        rows = connection.execute(
-            update(delivery)
-            .where(delivery.c.id.in_([row.id for row in chosen]))
-            .values(lease_by=worker_name(), lease_until=now + LEASE_SECONDS * SECOND)
-            .returning(delivery)
-        ).all()
-    return sorted(rows, key=lambda row: row.id), taken_over
+        chosen = connection.execute(due.with_for_update(skip_locked=True)).all()
+        rows = lease(connection, [row.id for row in chosen], now)
+    return rows, sum(row.lease_by is not None for row in chosen)
 
 
-def _process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
+def lease(connection: Connection, numbers: Sequence[int], now: int, **values: object) -> Sequence[Row[Any]]:
+    """Give deliveries to this worker for a while, with other values set too; return their rows, oldest first."""
+    if not numbers:
+        return ()
+    rows = connection.execute(
+        update(delivery)
+        .where(delivery.c.id.in_(numbers))
+        .values(lease_by=worker_name(), lease_until=now + LEASE_SECONDS * SECOND, **values)
+        .returning(delivery)
+    ).all()
+    return sorted(rows, key=lambda row: row.id)
+
+
+def process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
+    """Read and settle deliveries that this worker has leased."""
     with context.database.reading() as connection:
         found = connection.execute(select(shop).where(shop.c.id.in_({row.shop_id for row in rows})))
         platforms = {row.id: row.platform for row in found}
-    reads = [_read(context, row, platforms[row.shop_id]) for row in rows]
+        kept = _kept_states(connection, [row.id for row in rows if row.body is None])
+    reads = [
+        _recall(row, kept.get(row.id, ())) if row.body is None else _read(context, row, platforms[row.shop_id])
+        for row in rows
+    ]
     total = Tally()
     for shop_id in platforms:
         total.add(_settle_or_split(context, shop_id, [one for one in reads if one.shop_id == shop_id]))
     return total
 
 
+def _kept_states(connection: Connection, numbers: Sequence[int]) -> dict[int, list[State]]:
+    """Return the normal forms that are kept of deliveries, by our number."""
+    found: dict[int, list[State]] = {}
+    if numbers:
+        kept = select(order_state.c.delivery_id, order_state.c.body).where(order_state.c.delivery_id.in_(numbers))
+        for row in connection.execute(kept.order_by(order_state.c.id)):
+            found.setdefault(row.delivery_id, []).append(stories.unpack(row.body))
+    return found
+
+
+def _recall(row: Row[Any], states: Sequence[State]) -> Read:
+    """Return what is still known of a delivery whose body is erased; one that was never understood stays so."""
+    one = Read(row.id, row.shop_id, row.received_at, states=list(states))
+    if row.order_ref is not None:
+        one.deleted = [row.order_ref]
+    elif not states:
+        one.reason = row.reason
+    return one
+
+
 def _read(context: Context, row: Row[Any], platform: str) -> Read:
     """Open, decompress and parse a delivery; what cannot be understood carries its reason."""
     one = Read(row.id, row.shop_id, row.received_at)
-    if row.body is None:
-        return one  # erased: what it said is kept in the normal form
     try:
         _, body = unseal(context, row.body)
         said = shops.get(platform).parse(row.topic, body)
@@ -138,6 +182,10 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
         one.states.clear()
     except BadSignature:
         one.reason = "The stored body cannot be opened with the encryption keys there are."
+    except Exception as error:  # a fault of ours must not keep the rest waiting: a replay after its fix reads it anew
+        log.error("delivery %s could not be read: %s", row.id, type(error).__name__)
+        one.reason = f"Reading it failed: {type(error).__name__}."
+        one.states.clear()
     return one
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from plugin.domain import ledger
 from plugin.domain.ledger import Move
@@ -53,9 +54,14 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str
     columns = list(rows[0])
     names = ", ".join(connection.dialect.identifier_preparer.quote(column) for column in columns)
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([row[column] for column in columns])
+    statement, errors = f"COPY {table.name} ({names}) FROM STDIN", connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([row[column] for column in columns])
+    except errors as error:  # raised as the engine raises it: whoever tries again or puts off knows only that kind
+        is_lost = connection.dialect.is_disconnect(error, driver, None)
+        raise DBAPIError.instance(statement, None, error, errors, connection_invalidated=is_lost) from error
 
 
 def take_numbers(connection: Connection, table: Table, count: int) -> list[int]:

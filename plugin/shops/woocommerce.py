@@ -28,7 +28,7 @@ _ENTRY, _REFERRER = "_wc_order_attribution_session_entry", "_wc_order_attributio
 
 def _required(data: Mapping[str, Any], names: Sequence[str], what: str) -> None:
     for name in names:
-        if data.get(name) is None:
+        if data.get(name) in (None, ""):
             raise Malformed(f"The {what} has no {name}.")
 
 

@@ -1,0 +1,1 @@
+"""The pages: the owner's, and each sharer's own."""

@@ -1,0 +1,76 @@
+"""One installation at work in this process: everything that is open for it, and how it is opened and closed."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from plugin.database import Database
+from plugin.keys import KeyStore
+from plugin.migrations import make_ready
+from plugin.queue import Queue
+from plugin.services.context import Context
+from plugin.services.record_clicks import ClickRecorder, LinkCache
+from plugin.services.store_delivery import Intake
+from plugin.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+EXTENSION = "passalong"
+Identify = Callable[["WSGIEnvironment"], Any]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Installation:
+    """What the web and the workers use. ``identify`` asks a host app who is signed in there."""
+
+    settings: Settings
+    context: Context
+    queue: Queue
+    intake: Intake
+    clicks: ClickRecorder
+    link_cache: LinkCache
+    identify: Identify | None = None
+
+    def close(self) -> None:
+        """Write down what still waits, and close every connection. Closing twice is closing once."""
+        self.intake.stop()
+        self.clicks.stop()
+        self.queue.stop()
+        self.context.database.close()
+
+
+def open_context(settings: Settings) -> Context:
+    """Open the database and the keys; make the instance folder and the keys on the first start."""
+    try:
+        settings.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError("PASSALONG_INSTANCE", f"cannot be made: {error.strerror}. Name another folder.") from None
+    return Context(Database(settings.database_url), KeyStore(settings), settings)
+
+
+def open_installation(settings: Settings, *, identify: Identify | None = None) -> Installation:
+    """Open everything; an empty database is made ready. A database that is away, or of another version, is no error."""
+    context = open_context(settings)
+    is_ready(context.database)
+    queue = Queue(context)
+    return Installation(
+        settings=settings,
+        context=context,
+        queue=queue,
+        intake=Intake(context, queue.wake),
+        clicks=ClickRecorder(context),
+        link_cache=LinkCache(context),
+        identify=identify,
+    )
+
+
+def is_ready(database: Database) -> bool:
+    """Make the database ready where it is empty; tell whether it can be had and stands at the newest migration."""
+    try:
+        return make_ready(database)
+    except Exception as error:  # drivers raise what they like; whoever asks gets no, and the log says why
+        _log.error("The database is not ready: %s", type(error).__name__)
+        return False

@@ -1,0 +1,200 @@
+"""The doctor: looks at everything an installation needs and says, for each thing that is wrong, what to do.
+
+It changes nothing, and no check keeps the others from theirs.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import select, text
+
+from plugin.database import Database
+from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
+from plugin.keys import FILE_NAME, KeyStore
+from plugin.migrations import is_current
+from plugin.models import delivery, shop, transfer
+from plugin.services.check_books import missing_guards
+from plugin.services.context import Context
+from plugin.services.count_work import count_work
+from plugin.settings import Settings
+
+LATE_SECONDS_MAX = 300
+_NOT_BEFORE = parse_moment("2026-01-01T00:00:00Z")  # no clock that is right shows less
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at; ``hint`` says what to do where it is not well, else what was seen."""
+
+    name: str
+    ok: bool
+    hint: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "hint": self.hint}
+
+
+def examine(settings: Settings, *, reach_queue: Callable[[Context], object]) -> list[Check]:
+    """Check an installation; ``reach_queue`` raises where the queue cannot be reached."""
+    checks = [
+        Check("settings", True, "All settings can be read."),
+        _look("instance", lambda: _instance(settings)),
+        _look("keys", lambda: _keys(settings)),
+        _look("base_url", lambda: _base_url(settings)),
+    ]
+    if all(one.ok for one in checks if one.name in ("instance", "keys")):
+        context = Context(Database(settings.database_url), KeyStore(settings), settings)
+        try:
+            checks += _of_database(context, reach_queue)
+        finally:
+            context.database.close()
+    return checks
+
+
+def _look(name: str, check: Callable[[], tuple[bool, str]]) -> Check:
+    """Run one check; what it could not even look at is not well either."""
+    try:
+        return Check(name, *check())
+    except Exception as error:  # drivers and file systems raise what they like
+        return Check(name, False, getattr(error, "message", None) or f"It cannot be looked at: {type(error).__name__}.")
+
+
+def _of_database(context: Context, reach_queue: Callable[[Context], object]) -> Iterator[Check]:
+    database = _look("database", lambda: _database(context))
+    yield database
+    yield _look("queue", lambda: _queue(context, reach_queue))
+    if not database.ok:
+        return
+    migrations = _look("migrations", lambda: _migrations(context))
+    yield migrations
+    if migrations.ok:
+        yield _look("guards", lambda: _guards(context))
+        yield _look("clock", lambda: _clock(context))
+        yield _look("inbox", lambda: _inbox(context))
+        yield from _shops(context)
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def _instance(settings: Settings) -> tuple[bool, str]:
+    folder = settings.instance
+    if not folder.is_dir():
+        return False, f"There is no folder {folder}. Start Passalong once, or name another by PASSALONG_INSTANCE."
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False, f"{folder} cannot be written. Give it to the user Passalong runs as."
+    return True, f"{folder} can be written."
+
+
+def _keys(settings: Settings) -> tuple[bool, str]:
+    if settings.keys:
+        KeyStore(settings)
+        return True, "The keys come from PASSALONG_KEYS."
+    path = settings.instance / FILE_NAME
+    if not path.exists():
+        return False, f"There is no {path}. If it was lost, restore it: new keys do not read what the old ones sealed."
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return False, f"Others may read {path}. Run: chmod 600 {path}"
+    KeyStore(settings)
+    return True, f"{path} can be read by its owner alone."
+
+
+def _base_url(settings: Settings) -> tuple[bool, str]:
+    parts = urlsplit(settings.base_url)
+    if _is_local(parts.hostname or ""):
+        return True, f"{settings.base_url} is this machine: good for a try; shops and buyers need a public address."
+    if parts.scheme != "https":
+        return False, "PASSALONG_BASE_URL is public and not https://: shops would deliver in the clear."
+    return True, f"{settings.base_url} is public."
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# --- what is behind it ----------------------------------------------------------------------------------------------
+
+
+def _database(context: Context) -> tuple[bool, str]:
+    with context.database.reading() as connection:
+        connection.execute(text("SELECT 1"))
+        name = connection.dialect.name
+    return True, "SQLite: one machine, one file." if name == "sqlite" else "PostgreSQL answers."
+
+
+def _queue(context: Context, reach_queue: Callable[[Context], object]) -> tuple[bool, str]:
+    try:
+        reach_queue(context)
+    except Exception as error:
+        said = getattr(error, "message", None) or f"PASSALONG_QUEUE_URL cannot be reached ({type(error).__name__})."
+        return False, f"{said} Until it can, deliveries wait."
+    return True, "The queue answers."
+
+
+def _migrations(context: Context) -> tuple[bool, str]:
+    with context.database.reading() as connection:
+        if is_current(connection):
+            return True, "The database is of this version."
+    return False, "The database is of another version. Run: passalong upgrade"
+
+
+def _guards(context: Context) -> tuple[bool, str]:
+    with context.database.reading() as connection:
+        gone = missing_guards(connection)
+    if gone:
+        return False, f"The database lost {', '.join(gone)}, so rows can be changed. Restore a backup."
+    return True, "The database refuses to change what is booked."
+
+
+def _clock(context: Context) -> tuple[bool, str]:
+    now = context.now()
+    if now < _NOT_BEFORE:
+        return False, f"The clock of this machine shows {format_moment(now)}. Set it: holds and signatures hang on it."
+    with context.database.reading() as connection:
+        received = connection.execute(select(delivery.c.received_at).order_by(delivery.c.id.desc()).limit(1)).scalar()
+        booked = connection.execute(select(transfer.c.written_at).order_by(transfer.c.number.desc()).limit(1)).scalar()
+    latest = max(received or 0, booked or 0)
+    if latest > now + LATE_SECONDS_MAX * SECOND:
+        return False, f"The books were written up to {format_moment(latest)}, which is still to come. Set the clock."
+    return True, f"It is {format_moment(now - now % SECOND)}."
+
+
+def _inbox(context: Context) -> tuple[bool, str]:
+    counts = count_work(context)
+    if counts.stored and counts.late_seconds > LATE_SECONDS_MAX:
+        return False, (
+            f"{counts.stored} deliveries wait for a worker, the oldest for {counts.late_seconds // 60} minutes."
+            " Start one: passalong worker"
+        )
+    said = [f"{counts.stored} to process, {counts.waiting} wait for their order, {counts.quarantined} in quarantine."]
+    if counts.quarantined:
+        said.append("See why: passalong deliveries --state quarantined")
+    return True, " ".join(said)
+
+
+def _shops(context: Context) -> Iterator[Check]:
+    newest = select(delivery.c.received_at).where(delivery.c.shop_id == shop.c.id).order_by(delivery.c.id.desc())
+    last = newest.limit(1).scalar_subquery()
+    with context.database.reading() as connection:
+        rows = connection.execute(select(shop.c.key, shop.c.name, last.label("last")).order_by(shop.c.id)).all()
+    if not rows:
+        yield Check("shops", True, "There is no shop yet. Add one: passalong shop add generic https://shop.example.com")
+    for row in rows:
+        yield Check(f"shop {row.key}", True, f"{row.name}: {_heard(context.now(), row.last)}")
+
+
+def _heard(now: int, last: int | None) -> str:
+    if last is None:
+        return "nothing has come in yet. Give the shop its webhook address and secret."
+    days = max(0, now - last) // DAY
+    return f"the last delivery came at {format_moment(last - last % SECOND)}" + (f", {days} days ago." if days else ".")
