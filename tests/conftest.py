@@ -1,6 +1,5 @@
-"""Every test that touches a database runs on SQLite and on a real PostgreSQL, each on a fresh copy of an upgraded one."""
+"""Every test that touches a database runs on SQLite and on a real PostgreSQL, each on a fresh upgraded copy."""
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -78,7 +77,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Give the settings of an installation without workers of its own: tests say when work is done."""
-    os.makedirs(tmp_path / "instance", exist_ok=True)
     return load(
         {},
         {
