@@ -1,5 +1,6 @@
 """Migrations: forward only, each in one transaction, one process at a time, never edited after a release."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
@@ -22,13 +23,19 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
+@cache
+def _newest() -> str | None:
+    """Return the newest migration there is; the files do not change under a running process."""
+    return _scripts().get_current_head()
+
+
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def is_current(connection: Connection) -> bool:
     """Tell whether the database stands at the newest migration."""
-    return _revision(connection) == _scripts().get_current_head()
+    return _revision(connection) == _newest()
 
 
 def make_ready(database: Database) -> bool:
@@ -52,7 +59,7 @@ def upgrade(database: Database) -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         head = scripts.get_current_head()
         environment = EnvironmentContext(
-            Config(), scripts, fn=lambda revision, _context: scripts._upgrade_revs(head or "head", revision)  # type: ignore[arg-type]
+            Config(), scripts, fn=lambda revision, _context: scripts._upgrade_revs(head or "head", revision)
         )
         environment.configure(
             connection=connection,
