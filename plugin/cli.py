@@ -279,12 +279,14 @@ def _served(app: "Flask") -> Any:
 def _greet(installation: "Installation", address: str) -> None:
     from plugin.services.manage_access import has_owner
 
-    said = [f"Passalong listens on {address}; its public address is {installation.settings.base_url}."]
+    _tell(f"Passalong listens on {address}; its public address is {installation.settings.base_url}.")
     if not has_owner(installation.context):
-        said.append("There is no owner yet. Add one: passalong owner add you@example.com")
-    in_json = bool(click.get_current_context().meta.get(_JSON))
-    for line in said:
-        click.echo(line, err=in_json)
+        _tell("There is no owner yet. Add one: passalong owner add you@example.com")
+
+
+def _tell(line: str) -> None:
+    """Say something while a command goes on; with --json not on stdout, where only a document would belong."""
+    click.echo(line, err=bool(click.get_current_context().meta.get(_JSON)))
 
 
 @main.command()
@@ -296,6 +298,7 @@ def worker() -> None:
     mounted = _mounted()
     installation = mounted.installation if mounted else open_installation(_settings())
     _require_current(installation.context)
+    _tell("Working. Stop it with Ctrl-C.")
     run_forever(installation)
 
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from plugin.database import Database
-from plugin.keys import KeyStore
+from plugin.keys import FILE_NAME, KeyStore
 from plugin.migrations import make_ready
 from plugin.queue import Queue
+from plugin.services.check_keys import keys_fit
 from plugin.services.context import Context
 from plugin.services.record_clicks import ClickRecorder, LinkCache
 from plugin.services.store_delivery import Intake
@@ -43,12 +46,29 @@ class Installation:
 
 
 def open_context(settings: Settings) -> Context:
-    """Open the database and the keys; make the instance folder and the keys on the first start."""
+    """Open the database and the keys; make the instance folder and the keys on the first start.
+
+    Raise SettingsError where one of them cannot be made, or where the keys are not those of the database.
+    """
     try:
         settings.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError("PASSALONG_INSTANCE", f"cannot be made: {error.strerror}. Name another folder.") from None
-    return Context(Database(settings.database_url), KeyStore(settings), settings)
+    context = Context(Database(settings.database_url), KeyStore(settings), settings)
+    _require_right_keys(context)
+    return context
+
+
+def _require_right_keys(context: Context) -> None:
+    """Refuse to go on with lost keys: what new ones write could never be held against the rest."""
+    try:
+        fit = keys_fit(context)
+    except SQLAlchemyError:  # away, empty or of another version, which is told elsewhere
+        return
+    if not fit:
+        context.database.close()
+        where = "given" if context.settings.keys else f"in {context.settings.instance / FILE_NAME}"
+        raise SettingsError("PASSALONG_KEYS", f"{where} are not the keys of this database. Restore them from a backup.")
 
 
 def open_installation(settings: Settings, *, identify: Identify | None = None) -> Installation:

@@ -91,8 +91,8 @@ class Queue:
                     raise SettingsError("PASSALONG_QUEUE_URL", NEEDS) from None
                 self._drain_task = huey.task(name="drain_inbox")(self._drain_inbox)
                 huey.periodic_task(lambda _moment: True, name="sweep")(self._sweep)
-                huey.on_shutdown("close")(huey.storage.close)  # on PostgreSQL each thread has a connection of its own
                 self._huey = huey
+                huey.on_shutdown("close")(self._disconnect)  # on PostgreSQL each thread has a connection of its own
             return self._huey
 
     def ping(self) -> int:
@@ -133,8 +133,8 @@ class Queue:
         if huey is not None:
             try:
                 huey.storage.close()
-            except Exception as error:
-                _log.warning("The queue could not be closed: %s", type(error).__name__)
+            except Exception as error:  # two threads may close at once, and the server may be gone already
+                _log.debug("The queue could not be closed: %s", type(error).__name__)
 
     def _call_on(self) -> None:
         """Hand on wakes, one for all that came meanwhile; a wake during the pause is handed on after it."""

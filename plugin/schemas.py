@@ -19,13 +19,14 @@ from plugin.domain.plan import KINDS
 from plugin.errors import Malformed
 from plugin.services.decide_by_hand import REASON_LENGTH_MAX
 from plugin.services.enrol_sharer import CODES_MAX
+from plugin.services.settle_order import CODE_LENGTH_MAX
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 NUMBER_MAX = 2**63 - 1
 NAMED_MAX = 10_000
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"  # the same, said to the document
 _DIGITS = re.compile("[0-9]{1,19}", re.ASCII)
-_CODE_LENGTH_MAX = 255
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------
@@ -64,21 +65,27 @@ def _amount(text: str) -> None:
 
 def _coupon(text: str) -> None:
     # Letters like ß grow when they are compared without case.
-    if not text.strip() or not text.isprintable() or len(normalise_code(text)) > _CODE_LENGTH_MAX:
-        raise ValidationError(f"Must be 1 to {_CODE_LENGTH_MAX} printable characters.")
+    if not text.strip() or not text.isprintable() or len(normalise_code(text)) > CODE_LENGTH_MAX:
+        raise ValidationError(f"Must be 1 to {CODE_LENGTH_MAX} printable characters.")
 
 
 def _text(longest: int, *, required: bool = False, **more: Any) -> fields.String:
     """Return a field for one line of text; unless it is required, null and leaving it out mean nothing is said."""
     optional: dict[str, Any] = {} if required else {"allow_none": True}
     return fields.String(
-        required=required, validate=[validate.Length(min=1, max=longest), _no_control], **optional, **more
+        required=required,
+        validate=(validate.Length(min=1, max=longest), _no_control),
+        metadata={"pattern": _NO_CONTROL},
+        **optional,
+        **more,
     )
 
 
 def _codes() -> fields.List:
     return fields.List(
-        fields.String(validate=[validate.Length(min=1, max=_CODE_LENGTH_MAX), _coupon]),
+        fields.String(
+            validate=[validate.Length(min=1, max=CODE_LENGTH_MAX), _coupon], metadata={"pattern": _NO_CONTROL}
+        ),
         validate=validate.Length(max=CODES_MAX),
         metadata={"description": "Coupon codes; compared without case and outer blanks."},
     )
@@ -133,7 +140,9 @@ class PageQuery(Given):
     """Which page of a list; ``cursor`` is the ``next`` of the page before."""
 
     limit = WholeNumber(load_default=LIMIT_DEFAULT, validate=validate.Range(min=1, max=LIMIT_MAX))
-    cursor = fields.String(metadata={"description": "What `next` of the page before says."})
+    cursor = fields.String(
+        metadata={"description": "What `next` of the page before says.", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"}
+    )
 
 
 class ShopQuery(Given):
@@ -570,8 +579,7 @@ _AMOUNTS = {
     "propertyNames": {"enum": sorted(DIGITS)},
     "additionalProperties": {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,6})?$"},
 }
-_PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _PRINTABLE}}
+_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NO_CONTROL}}
 _MOMENT_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 
 
@@ -602,7 +610,7 @@ _WHEN = _object(
     | {"customer": {"enum": ["any", "new", "returning"]}, "from": _MOMENT_OR_NULL, "until": _MOMENT_OR_NULL}
 )
 _RULE = _object(
-    {"id": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": _PRINTABLE}, "when": _WHEN, "pay": _PAY},
+    {"id": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": _NO_CONTROL}, "when": _WHEN, "pay": _PAY},
     required=("id", "pay"),
 )
 _BINDING = _object(

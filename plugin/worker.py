@@ -13,7 +13,7 @@ from huey.consumer import Consumer
 from plugin.installation import Installation
 
 POLL_SECONDS, POLL_SECONDS_MAX = 0.05, 0.2  # how often an idle thread looks into a queue on SQLite
-STOP_SECONDS_MAX = 15.0
+STOP_SECONDS_MAX = 10.0
 HEALTH_SECONDS = 10.0
 REPEAT_SECONDS = 60.0
 _log = logging.getLogger(__name__)

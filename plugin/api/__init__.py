@@ -12,18 +12,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from plugin import schemas
-from plugin.api.events import events
-from plugin.api.links import links
+from plugin.api import events, links, orders, payouts, plans, sharers
 from plugin.api.operation import JSON_TYPE, PREFIX, PROBLEMS
-from plugin.api.orders import OrderId, orders
-from plugin.api.payouts import payouts
-from plugin.api.plans import plans
 from plugin.api.problems import PROBLEM_TYPE, answer_error
-from plugin.api.sharers import sharers
 
 DOCUMENT = f"{PREFIX}/openapi.json"
 VERSION = "1"
-NOUNS = (sharers, links, orders, plans, payouts, events)
+NOUNS = tuple(noun.blueprint for noun in (sharers, links, orders, plans, payouts, events))
 
 
 class _Api(flask_smorest.Api):
@@ -64,7 +59,7 @@ _SENTENCES = {
 
 def init_app(app: Flask) -> None:
     """Mount the API on an app whose ``extensions["passalong"].context`` is the installation it speaks for."""
-    app.url_map.converters["order"] = OrderId
+    app.url_map.converters["order"] = orders.OrderId
     api = _Api(
         spec_kwargs={
             "title": "Passalong",

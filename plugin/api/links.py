@@ -10,10 +10,10 @@ from plugin.services.issue_link import issue_link
 from plugin.services.manage_access import Caller
 from plugin.services.show_sharer import find_sharer, list_links, show_link
 
-links = Blueprint("links", "Signed share links")
+blueprint = Blueprint("links", "Signed share links")
 
 
-@links.operation("POST", "/links", scope="write", body=schemas.NewLink, gives=schemas.Link, status=201)
+@blueprint.operation("POST", "/links", scope="write", body=schemas.NewLink, gives=schemas.Link, status=201)
 def post_link(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     """Issue a share link for a sharer."""
     row = sharer_in_body(caller, body["sharer"], "sharer")
@@ -31,7 +31,9 @@ def post_link(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     return show_link(context(), issued.id)
 
 
-@links.operation("GET", "/links", scope="read", query=schemas.SharerPageQuery, gives=schemas.LinkPage, problems=(404,))
+@blueprint.operation(
+    "GET", "/links", scope="read", query=schemas.SharerPageQuery, gives=schemas.LinkPage, problems=(404,)
+)
 def get_links(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
     """List a sharer's links, newest first."""
     before = cursor_in_query(query.get("cursor"))

@@ -16,7 +16,7 @@ from plugin.services.decide_by_hand import attribute_by_hand, hold_order
 from plugin.services.manage_access import Caller, shop_of
 from plugin.services.show_order import list_orders, show_order, show_receipt
 
-orders = Blueprint("orders", "Orders as the shop stated them, and what they earn whom")
+blueprint = Blueprint("orders", "Orders as the shop stated them, and what they earn whom")
 
 
 class OrderId(BaseConverter):
@@ -27,7 +27,9 @@ class OrderId(BaseConverter):
     weight = 200  # after everything that says more of its path
 
 
-@orders.operation("GET", "/orders", scope="read", query=schemas.ShopPageQuery, gives=schemas.OrderPage, problems=(404,))
+@blueprint.operation(
+    "GET", "/orders", scope="read", query=schemas.ShopPageQuery, gives=schemas.OrderPage, problems=(404,)
+)
 def get_orders(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
     """List a shop's orders, the last placed first."""
     cursor = cursor_numbers(query.get("cursor"), count=2)
@@ -36,7 +38,7 @@ def get_orders(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
     return list_orders(context(), shop_id, before=before, limit=query["limit"])
 
 
-@orders.operation(
+@blueprint.operation(
     "GET", "/orders/<order:order_id>", scope="read", query=schemas.ShopQuery, gives=schemas.Order, problems=(404,)
 )
 def get_order(caller: Caller, order_id: str, query: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def get_order(caller: Caller, order_id: str, query: dict[str, Any]) -> dict[str,
     return show_order(context(), shop_of(context(), caller, query["shop"]), order_id)
 
 
-@orders.operation(
+@blueprint.operation(
     "GET",
     "/orders/<order:order_id>/receipt",
     scope="read",
@@ -57,7 +59,7 @@ def get_order_receipt(caller: Caller, order_id: str, query: dict[str, Any]) -> d
     return show_receipt(context(), shop_of(context(), caller, query["shop"]), order_id)
 
 
-@orders.operation(
+@blueprint.operation(
     "POST",
     "/orders/<order:order_id>/attribution",
     scope="write",
@@ -85,7 +87,7 @@ def post_order_attribution(caller: Caller, order_id: str, body: dict[str, Any]) 
     return show_order(context(), shop_id, order_id)
 
 
-@orders.operation(
+@blueprint.operation(
     "POST", "/orders/<order:order_id>/hold", scope="write", body=schemas.NewHold, gives=schemas.Order, problems=(404,)
 )
 def post_order_hold(caller: Caller, order_id: str, body: dict[str, Any]) -> dict[str, Any]:

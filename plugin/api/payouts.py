@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plugin import schemas
-from plugin.api.access import context, cursor_in_query, sharer_in_body, shop_in_body
+from plugin.api.access import context, cursor_in_query, shop_in_body
 from plugin.api.body import wrong
 from plugin.api.operation import Blueprint
 from plugin.database import again
@@ -23,7 +23,7 @@ from plugin.services.run_payout import (
 )
 from plugin.services.show_books import find_payout, list_payouts
 
-payouts = Blueprint("payouts", "Batches of payouts and their items")
+blueprint = Blueprint("payouts", "Batches of payouts and their items")
 Step = Callable[..., None]
 
 
@@ -37,6 +37,14 @@ def _take_step(caller: Caller, name: str, step: Step) -> dict[str, Any]:
     return _show(caller, row.id)
 
 
+def _numbers(named: list[str]) -> set[int]:
+    """Return the sharers' numbers; whether they are the shop's is seen where the batch is made."""
+    try:
+        return {public_id.read(public_id.SHARER, name) for name in named}
+    except NotFound as error:
+        raise wrong("sharers", error.message) from None
+
+
 def _check_minimum(body: dict[str, Any]) -> None:
     if body["minimum"] is None:
         return
@@ -48,7 +56,7 @@ def _check_minimum(body: dict[str, Any]) -> None:
         raise wrong("minimum", "Is too large.")
 
 
-@payouts.operation(
+@blueprint.operation(
     "POST", "/payouts", scope="write", body=schemas.NewPayout, gives=schemas.Payout, status=201
 )
 def post_payout(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
@@ -60,12 +68,12 @@ def post_payout(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         rail=body["rail"],
         currency=body["currency"],
         minimum=body["minimum"],
-        sharers=None if named is None else {sharer_in_body(caller, name, "sharers").id for name in named},
+        sharers=None if named is None else _numbers(named),
     )
     return _show(caller, again(lambda: draft_payout(context(), shop_id, new, actor=caller.actor)))
 
 
-@payouts.operation(
+@blueprint.operation(
     "GET", "/payouts", scope="read", query=schemas.ShopPageQuery, gives=schemas.PayoutPage, problems=(404,)
 )
 def get_payouts(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
@@ -75,13 +83,13 @@ def get_payouts(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
     return list_payouts(context(), shop_id, before=before, limit=query["limit"])
 
 
-@payouts.operation("GET", "/payouts/<payout_id>", scope="read", gives=schemas.Payout, problems=(404,))
+@blueprint.operation("GET", "/payouts/<payout_id>", scope="read", gives=schemas.Payout, problems=(404,))
 def get_payout(caller: Caller, payout_id: str) -> dict[str, Any]:
     """Show a batch with its items and who was left out."""
     return _show(caller, find_payout(context(), payout_id, shop_id=caller.shop_id).id)
 
 
-@payouts.operation(
+@blueprint.operation(
     "POST",
     "/payouts/<payout_id>/approve",
     scope="payout",
@@ -94,7 +102,7 @@ def post_payout_approve(caller: Caller, payout_id: str, body: dict[str, Any]) ->
     return _take_step(caller, payout_id, approve_payout)
 
 
-@payouts.operation(
+@blueprint.operation(
     "POST",
     "/payouts/<payout_id>/submit",
     scope="payout",
@@ -107,7 +115,7 @@ def post_payout_submit(caller: Caller, payout_id: str, body: dict[str, Any]) -> 
     return _take_step(caller, payout_id, submit_payout)
 
 
-@payouts.operation(
+@blueprint.operation(
     "POST",
     "/payouts/<payout_id>/cancel",
     scope="write",
@@ -120,7 +128,7 @@ def post_payout_cancel(caller: Caller, payout_id: str, body: dict[str, Any]) -> 
     return _take_step(caller, payout_id, cancel_payout)
 
 
-@payouts.operation(
+@blueprint.operation(
     "POST",
     "/payouts/<payout_id>/items/<item_id>/mark",
     scope="payout",
@@ -136,7 +144,7 @@ def post_payout_item_mark(caller: Caller, payout_id: str, item_id: str, body: di
     return _show(caller, row.id)
 
 
-@payouts.operation("GET", "/payouts/<payout_id>/file", scope="payout", gives=None, problems=(404,))
+@blueprint.operation("GET", "/payouts/<payout_id>/file", scope="payout", gives=None, problems=(404,))
 def get_payout_file(caller: Caller, payout_id: str) -> dict[str, Any]:
     """Give the file of a batch whose rail makes one."""
     find_payout(context(), payout_id, shop_id=caller.shop_id)

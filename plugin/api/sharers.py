@@ -11,7 +11,7 @@ from plugin.services.manage_access import Caller, shop_of
 from plugin.services.show_books import list_transfers, show_balances
 from plugin.services.show_sharer import find_sharer, list_sharers, show_sharer
 
-sharers = Blueprint("sharers", "Persons who share, each in one shop")
+blueprint = Blueprint("sharers", "Persons who share, each in one shop")
 
 
 def _inviter(caller: Caller, body: dict[str, Any]) -> int | None:
@@ -19,7 +19,7 @@ def _inviter(caller: Caller, body: dict[str, Any]) -> int | None:
     return None if name is None else sharer_in_body(caller, name, "referred_by").id
 
 
-@sharers.operation(
+@blueprint.operation(
     "POST", "/sharers", scope="write", body=schemas.NewSharer, gives=schemas.Sharer, status=201
 )
 def post_sharer(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def post_sharer(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     return show_sharer(context(), again(lambda: enrol_sharer(context(), shop_id, new, actor=caller.actor)))
 
 
-@sharers.operation(
+@blueprint.operation(
     "GET", "/sharers", scope="read", query=schemas.ShopPageQuery, gives=schemas.SharerPage, problems=(404,)
 )
 def get_sharers(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
@@ -53,13 +53,13 @@ def get_sharers(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
     return list_sharers(context(), shop_id, before=before, limit=query["limit"])
 
 
-@sharers.operation("GET", "/sharers/<sharer_id>", scope="read", gives=schemas.Sharer, problems=(404,))
+@blueprint.operation("GET", "/sharers/<sharer_id>", scope="read", gives=schemas.Sharer, problems=(404,))
 def get_sharer(caller: Caller, sharer_id: str) -> dict[str, Any]:
     """Show a sharer."""
     return show_sharer(context(), find_sharer(context(), sharer_id, shop_id=caller.shop_id).id)
 
 
-@sharers.operation(
+@blueprint.operation(
     "PATCH",
     "/sharers/<sharer_id>",
     scope="write",
@@ -81,13 +81,13 @@ def patch_sharer(caller: Caller, sharer_id: str, body: dict[str, Any]) -> dict[s
     return show_sharer(context(), row.id)
 
 
-@sharers.operation("GET", "/sharers/<sharer_id>/balances", scope="read", gives=schemas.Balances, problems=(404,))
+@blueprint.operation("GET", "/sharers/<sharer_id>/balances", scope="read", gives=schemas.Balances, problems=(404,))
 def get_sharer_balances(caller: Caller, sharer_id: str) -> dict[str, Any]:
     """Show what a sharer has in each currency."""
     return show_balances(context(), find_sharer(context(), sharer_id, shop_id=caller.shop_id).id)
 
 
-@sharers.operation(
+@blueprint.operation(
     "GET",
     "/sharers/<sharer_id>/transfers",
     scope="read",

@@ -114,7 +114,7 @@ class Deciding:
         if work.released is not None and work.decision is not None:
             spoke_since = any(one.seq > work.released for one in facts.manual)
             if not spoke_since or _same_word(work.decision, decision):
-                is_late = work.decision.frozen != decision.frozen
+                is_late = _decides_otherwise(work.decision, decision)
                 decision = work.decision
         self._remember(work, decision)
         return decision, is_late
@@ -138,6 +138,12 @@ class Deciding:
         customer = work.story.first.customer
         if customer and customer.key:
             self.past[customer.key].append(past_of(work.ref, work.story, decision, self.starts_at))
+
+
+def _decides_otherwise(one: Decision, other: Decision) -> bool:
+    """Tell whether two decisions differ in more than the evidence they saw."""
+    mine, theirs = ((some.frozen, some.kind, some.held, some.plan_version) for some in (one, other))
+    return mine != theirs
 
 
 def _same_word(stored: Decision, fresh: Decision) -> bool:
@@ -193,6 +199,12 @@ class Record:
     released: int | None = None
     facts: OrderFacts = field(default_factory=OrderFacts)
 
+    def heard_by(self, as_of: int | None) -> int:
+        """Return how much had been told of the order by then."""
+        if as_of is None:
+            return len(self.states) + len(self.deletions)
+        return sum(position <= as_of for position, _ in (*self.states, *self.deletions))
+
     def known_at(self, as_of: int | None) -> bool:
         """Tell whether any state had been told by then."""
         return any(as_of is None or position <= as_of for position, _ in self.states)
@@ -219,16 +231,27 @@ class Deriving:
     ) -> None:
         self.plans, self.known, self.starts_at = plans, known, starts_at
         self.memo: dict[tuple[int, int | None], Decision] = {}
+        self.stories: dict[tuple[int, int], Story] = {}
         self.chains: dict[str, list[Record]] = defaultdict(list)
-        for record in records if binds(plans) else ():
+        # Oldest first: an order then finds the earlier ones derived already, however many the customer has.
+        for record in sorted(records, key=self._sort_key) if binds(plans) else ():
             for key in {state.order.customer.key for _, state in record.states if state.order.customer}:
                 if key:
                     self.chains[key].append(record)
 
+    def _sort_key(self, record: Record) -> tuple[int, str]:
+        return self._story(record, None).first.placed_at, record.ref
+
+    def _story(self, record: Record, as_of: int | None) -> Story:
+        key = (record.id, record.heard_by(as_of))
+        if key not in self.stories:
+            self.stories[key] = record.story(as_of)
+        return self.stories[key]
+
     def in_force(self, record: Record) -> tuple[Decision, bool]:
         """Return the decision that must be in force, and whether later evidence would decide otherwise."""
         decision = self.decision(record, record.decided_as_of(None))
-        return decision, record.released is not None and self.decision(record, None).frozen != decision.frozen
+        return decision, record.released is not None and _decides_otherwise(decision, self.decision(record, None))
 
     def decision(self, record: Record, as_of: int | None) -> Decision:
         """Return what all that was known at a position decides."""
@@ -238,7 +261,7 @@ class Deriving:
         return self.memo[key]
 
     def _case(self, record: Record, as_of: int | None) -> Case:
-        story = record.story(as_of)
+        story = self._story(record, as_of)
         version = plan_at(self.plans, story.first.placed_at, as_of=as_of)
         terms, facts = version.plan.attribution.binding, record.facts.until(as_of)
         past = self._past(record, story, as_of) if terms.mode != "none" else []
@@ -259,7 +282,7 @@ class Deriving:
         for other in self.chains[customer.key] if customer and customer.key else ():
             if other is record or not other.known_at(as_of):
                 continue
-            theirs = other.story(as_of)
+            theirs = self._story(other, as_of)
             same = theirs.first.customer is not None and customer and theirs.first.customer.key == customer.key
             if same and (theirs.first.placed_at, other.ref) < (story.first.placed_at, record.ref):
                 decided = self.decision(other, other.decided_as_of(as_of))

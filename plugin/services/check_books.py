@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select, text
+from sqlalchemy import Connection, Row, Table, case, func, or_, select, text
 
 from plugin.domain import payout as payout_states
-from plugin.domain.ledger import HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES
+from plugin.domain.ledger import EDGES, HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES, SHOP_PURPOSES
 from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
 from plugin.domain.settlement import standing as reckon_standing
 from plugin.errors import BadSignature, Conflict, Malformed
@@ -131,8 +131,9 @@ class _ShopCheck:
         self._check_deliveries()
         for rows in self._chunks(orders):
             self._check_orders(rows)
-        self._check_lots_without_orders()
+        self._check_belonging()
         self._check_accounts()
+        self._check_edges()
         self._check_payouts()
 
     def _note(self, problem: str) -> None:
@@ -171,6 +172,11 @@ class _ShopCheck:
                 before, expected = one.mac, one.position + 1
             for position in rows:
                 self._note(f"rows stand at position {position}, which is not in the chain")
+        for table, _ in _SEALED_TABLES:
+            outside = or_(table.c.position < 1, table.c.position >= expected)
+            strays = select(table.c.position).where(table.c.shop_id == self.shop.id, outside).distinct()
+            for position in self.connection.execute(strays.limit(PROBLEMS_MAX)).scalars():
+                self._note(f"rows stand at position {position}, which is not in the chain")
         seal = head_seal(self.key, self.shop.id, end.position, end.mac)
         if expected - 1 != end.position or end.mac != before or end.seal != seal:
             self._note(f"the chain ends at {expected - 1}, its sealed end says {end.position}")
@@ -201,14 +207,15 @@ class _ShopCheck:
         named = False
         for ref, counts in manifest["orders"].items():
             for kind, count in zip(kinds, counts, strict=True):
-                if counted[(ref, kind)] != count:
+                if gone := count - counted[(ref, kind)]:
                     named = True
-                    gone = count - counted[(ref, kind)]
-                    self._note(f"order {ref}: {gone} of its {kind} written at position {one.position} are gone")
+                    came = "are gone" if gone > 0 else "came later"
+                    self._note(f"order {ref}: {abs(gone)} of its {kind} written at position {one.position} {came}")
         for kind, count in manifest["others"].items():
-            if counted[(None, kind)] != count:
+            if gone := count - counted[(None, kind)]:
                 named = True
-                self._note(f"{count - counted[(None, kind)]} rows of {kind} written at {one.position} are gone")
+                came = "are gone" if gone > 0 else "came later"
+                self._note(f"{abs(gone)} rows of {kind} written at position {one.position} {came}")
         if not named:
             self._note(f"what was written at position {one.position} of the chain was changed")
 
@@ -308,9 +315,20 @@ class _ShopCheck:
         for key in sorted({*stand.targets, *booked, *cached}):
             target, lies = stand.targets.get(key, 0), booked.get(key, {})
             self._check_lot(record, key, target, lies, cached.get(key, {}), decision.held)
-        said = (row.story, row.decision, row.held, row.released, json.loads(row.flags), row.release_at)
-        must = (stories.dump(story), body, decision.held, record.released, list(stand.flags), stand.release_at)
-        if said != must or stories.unpack(row.now).text != story.now.text:
+        first, now = story.first, story.now
+        customer = (first.customer.key, first.customer.email_hash) if first.customer else (None, None)
+        told = (row.ref, row.currency, row.placed_at, row.customer_key, row.customer_email)
+        said = (row.story, row.decision, row.held, row.released, json.loads(row.flags), row.release_at, told)
+        must = (
+            stories.dump(story),
+            body,
+            decision.held,
+            record.released,
+            list(stand.flags),
+            stand.release_at,
+            (now.order.id, now.order.currency, first.placed_at, *customer),
+        )
+        if said != must or stories.unpack(row.now).text != now.text:
             self._note(f"order {row.ref}: its row is not what its states and facts say")
 
     def _check_lot(
@@ -366,20 +384,51 @@ class _ShopCheck:
 
     # --- accounts and payouts -----------------------------------------------------------------------------------------
 
-    def _check_lots_without_orders(self) -> None:
-        rows = self.connection.execute(
-            select(transfer.c.id, transfer.c.order_id)
-            .outerjoin(orders, orders.c.id == transfer.c.order_id)
-            .where(transfer.c.shop_id == self.shop.id, orders.c.id.is_(None))
-        )
-        for row in rows:
-            self._note(f"transfer {row.id} is about an order that is gone")
+    def _check_belonging(self) -> None:
+        """Hold rows against the shop of what they are about: one that names another shop would escape both checks."""
+        about = [(table, "order", orders) for table in (order_state, decision, fact, transfer)]
+        about += [(table, "sharer", sharer) for table in (fact, transfer, link)]
+        for table, what, owner in about:
+            column = table.c[f"{what}_id"]
+            strays = (
+                select(column, owner.c.id)
+                .outerjoin(owner, owner.c.id == column)
+                .where(column.is_not(None), table.c.shop_id.is_distinct_from(owner.c.shop_id))
+                .where(or_(table.c.shop_id == self.shop.id, owner.c.shop_id == self.shop.id))
+                .distinct()
+            )
+            for number, known in self.connection.execute(strays.limit(PROBLEMS_MAX)):
+                kind = table.name.removeprefix("pa_")
+                self._note(
+                    f"a {kind} is about an {what} that is gone, number {number}" if known is None
+                    else f"a {kind} about {what} number {number} stands in the books of another shop"
+                )  # fmt: skip
         for row in self.connection.execute(
             select(order_state.c.order_id)
             .outerjoin(delivery, delivery.c.id == order_state.c.delivery_id)
             .where(order_state.c.shop_id == self.shop.id, delivery.c.id.is_(None))
         ):
             self._note(f"the delivery of a state of order number {row.order_id} is gone")
+
+    def _check_edges(self) -> None:
+        """Hold the accounts' owners and purposes against the transfers that moved along them."""
+        source, target = account.alias(), account.alias()
+        owners = [
+            case((side.c.sharer_id == 0, 0), (side.c.sharer_id == transfer.c.sharer_id, 1), else_=2)
+            for side in (source, target)
+        ]
+        columns = (transfer.c.kind, source.c.purpose, target.c.purpose, *owners)
+        edges = (
+            select(*columns, func.min(transfer.c.number))
+            .join(source, source.c.id == transfer.c.from_account)
+            .join(target, target.c.id == transfer.c.to_account)
+            .where(transfer.c.shop_id == self.shop.id)
+            .group_by(*columns)
+        )
+        for kind, *purposes, first_owner, second_owner, number in self.connection.execute(edges):
+            must = [0 if purpose in SHOP_PURPOSES else 1 for purpose in purposes]
+            if EDGES.get(kind) != tuple(purposes) or [first_owner, second_owner] != must:
+                self._note(f"an account of transfer {number} is another's, or for something else, than it was")
 
     def _check_accounts(self) -> None:
         sums: Counter[int] = Counter()

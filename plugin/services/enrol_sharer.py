@@ -15,7 +15,7 @@ from plugin.models import fact, order_code, orders, person, sharer
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.recorder import Recorder, insert_new, recording
-from plugin.services.settle_order import resettle
+from plugin.services.settle_order import CODE_LENGTH_MAX, resettle
 
 CODES_MAX = 50
 
@@ -93,7 +93,7 @@ def change_sharer(context: Context, row: Row[Any], changes: Mapping[str, Any], *
     """Change status, group, inviter or codes from now on. ``row`` is the sharer's; raise Conflict for a taken code."""
     with recording(context, row.shop_id, actor=actor) as recorder:
         now = standing(recorder.connection, row.id)
-        at = date_of_change(recorder)
+        at = max(date_of_change(recorder), now.since)  # a change before the sharer begins counts from the beginning
         status = changes.get("status", now.status)
         _check(None, status, changes.get("codes", ()))
         inviter = changes.get("inviter", now.inviter)
@@ -160,7 +160,9 @@ def _check(email: str | None, status: str, codes: Sequence[str]) -> None:
         errors["email"] = ["This is not an e-mail address."]
     if status not in STATUSES:
         errors["status"] = [f"Must be one of {', '.join(STATUSES)}."]
-    if len(codes) > CODES_MAX or any(not code.strip() or len(code) > 255 or not code.isprintable() for code in codes):
+    if len(codes) > CODES_MAX or not all(
+        0 < len(normalise_code(code)) <= CODE_LENGTH_MAX and code.isprintable() for code in codes
+    ):
         errors["codes"] = [f"At most {CODES_MAX} codes of 1 to 255 characters."]
     if errors:
         raise BadRequest("invalid", "Some fields are not right.", fields=errors)

@@ -9,10 +9,11 @@ from plugin.models import delivery
 from plugin.services.context import Context
 
 BATCH = 500
+BATCHES_MAX = 40  # at a time; the worker has other things to do, and comes back in a minute
 
 
 def erase_bodies(context: Context) -> int:
-    """Erase the bodies that are older than ``keep_bodies_days``; return how many. What waits to be read is kept."""
+    """Erase bodies that are older than ``keep_bodies_days``, oldest first, but for unread ones; return how many."""
     oldest = context.now() - context.settings.keep_bodies_days * DAY
     due = (
         select(delivery.c.id)
@@ -21,14 +22,15 @@ def erase_bodies(context: Context) -> int:
         .limit(BATCH)
     )
     erased = 0
-    while True:
+    for _ in range(BATCHES_MAX):
         with context.database.reading() as connection:  # most of the time there is nothing: do not take the write lock
             numbers = connection.execute(due).scalars().all()
         if not numbers:
-            return erased
+            break
         with context.database.writing() as connection:
             forget(connection, numbers)
         erased += len(numbers)
+    return erased
 
 
 def forget(connection: Connection, numbers: Sequence[int]) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
 from plugin.database import again
@@ -207,7 +206,7 @@ def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read]) -> T
     """Settle a batch whole; where it fails, in halves, down to the one delivery that cannot be settled."""
     try:
         return again(lambda: _settle_batch(context, shop_id, reads))
-    except (PluginError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # also a fault of ours: one delivery must not keep all others waiting
         if getattr(error, "code", None) == "database_unavailable":
             raise
         if len(reads) == 1:
@@ -225,9 +224,9 @@ def _put_off(context: Context, one: Read, error: Exception) -> Tally:
     with context.database.writing() as connection:
         tries = connection.execute(select(delivery.c.attempts).where(delivery.c.id == one.id)).scalar_one() + 1
         final = isinstance(error, Malformed | InvariantBroken) or guards.refuses(error) or tries >= ATTEMPTS_MAX
-        connection.execute(
+        mine = connection.execute(  # another worker may have taken it over meanwhile, and even be done with it
             update(delivery)
-            .where(delivery.c.id == one.id)
+            .where(delivery.c.id == one.id, delivery.c.state == "stored", delivery.c.lease_by == worker_name())
             .values(
                 state="quarantined" if final else "stored",
                 reason=understood,
@@ -236,8 +235,8 @@ def _put_off(context: Context, one: Read, error: Exception) -> Tally:
                 lease_by=None,
                 lease_until=None,
             )
-        )
-    return Tally(quarantined=int(final))
+        ).rowcount
+    return Tally(quarantined=int(final and mine > 0))
 
 
 def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tally:

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 from sqlalchemy import Connection, Row, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from plugin.domain.facts import APPROVED
+from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
 from plugin.errors import Unavailable
 from plugin.models import fact, link, shop
@@ -169,7 +169,7 @@ class ShareLink:
     stem: str  # the target with the UTM parameters; it always has a query
     fragment: str
     carries_content: bool  # whether utm_content is ours to set
-    may_earn: bool  # whether the sharer is approved
+    may_earn: bool  # whether the sharer is not suspended; who is pending may be approved before the order
     until: int  # when a later fact begins to count
 
     def address(self, token: str) -> str:
@@ -346,7 +346,7 @@ def _share_link(rows: Sequence[Row[Any]], home_url: str, now: int) -> ShareLink:
         stem=stem,
         fragment=fragment,
         carries_content=carries_content,
-        may_earn=in_force is not None and json.loads(in_force.body)["status"] == APPROVED,
+        may_earn=in_force is None or json.loads(in_force.body)["status"] != SUSPENDED,
         until=min((one.at for one in facts if one.at > now), default=_FOREVER),
     )
 

@@ -81,11 +81,11 @@ class Recorder:
         self.context = context
         self.shop = shop_row
         self.actor = actor
-        self.now = context.now()
         self.key = context.keys.mac_key(PURPOSE)
         before = connection.execute(
             select(head.c.position, head.c.mac).where(head.c.shop_id == shop_row.id).with_for_update()
         ).one()
+        self.now = context.now()  # not before the row is ours: what waited for it is dated after what it waited for
         self.position: int = before.position + 1
         self._before: bytes = before.mac
         self._macs: list[bytes] = []

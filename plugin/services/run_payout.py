@@ -34,6 +34,7 @@ _KINDS = {
     states.CANCELLED: ("give_back", "give_back_debt"),
     states.RETURNED: ("return", "return_debt"),
 }
+_MINIMUM_MAX = 2**63 - 1  # what the column holds, and more than any balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _minimum(recorder: Recorder, new: NewPayout) -> int:
     plan = plan_at(load_plans(recorder.connection, recorder.shop.id), recorder.now).plan
     micros = plan.payout_minimum.get(new.currency, 0)
     minor: int = -(-micros * 10 ** digits(new.currency) // MICROS)
-    return minor
+    return min(minor, _MINIMUM_MAX)
 
 
 def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[int]:

@@ -32,6 +32,8 @@ from plugin.services.public_id import SHARER, show, show_optional
 from plugin.services.recorder import Recorder, insert_many, insert_new
 from plugin.services.roster import load_known, load_order_facts, load_plans
 
+CODE_LENGTH_MAX = 255
+
 
 @dataclass(slots=True)
 class Stored(Work):
@@ -210,5 +212,9 @@ def _write(
     insert_new(
         connection,
         order_code,
-        [{"shop_id": shop_id, "code": code, "order_id": order_id} for code, order_id in sorted(names)],
+        [
+            {"shop_id": shop_id, "code": code, "order_id": order_id}
+            for code, order_id in sorted(names)
+            if len(code) <= CODE_LENGTH_MAX  # a longer one, which case folding can make, is nobody's
+        ],
     )

@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import PoolProxiedConnection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
 from plugin.errors import BadSignature, Unavailable
@@ -34,7 +36,7 @@ from plugin.shops.base import Headers, Shop
 
 BUDGET_SECONDS = 10.0  # how long a request waits for its commit
 QUEUE_MAX = 5_000
-BATCH_MAX = 500
+BATCH_MAX = 50
 ID_LENGTH_MAX, TOPIC_LENGTH_MAX = 200, 255
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
 UNKNOWN_MAX = 10_000
@@ -53,14 +55,29 @@ class StoredRow(TypedDict):
 
     shop_id: int
     delivery_id: str
-    topic: str
     body_sha: bytes
+    topic: str
     received_at: int
     body: bytes
     state: str
     attempts: int
     due_at: int
     mac: bytes
+
+
+_COLUMNS = tuple(StoredRow.__annotations__)
+_values = itemgetter(*_COLUMNS)
+_identity = itemgetter("shop_id", "delivery_id", "body_sha")  # what makes two deliveries one
+
+
+@cache
+def _insert(mark: str, count: int) -> str:
+    """Return the statement that inserts so many rows, leaving those alone that are there already."""
+    row = f"({', '.join([mark] * len(_COLUMNS))})"
+    return (
+        f"INSERT INTO pa_delivery ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * count)}"  # noqa: S608
+        " ON CONFLICT (shop_id, delivery_id, body_sha) DO NOTHING"
+    )
 
 
 def storable_id(text: str) -> str:
@@ -86,10 +103,6 @@ def _storable_topic(text: str) -> str:
 def _kept(headers: Headers) -> str:
     """Return, as JSON, the headers that are needed to understand the delivery; never cookies or credentials."""
     return json.dumps({name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)})
-
-
-def _identity(row: StoredRow) -> tuple[int, str, bytes]:
-    return row["shop_id"], row["delivery_id"], row["body_sha"]
 
 
 # -- the writer --------------------------------------------------------------------------------------------------------
@@ -123,11 +136,7 @@ class Intake:
         self._counting = threading.Lock()
         self._on_stored = on_stored
         self._mac_key = context.keys.mac_key(PURPOSE)  # of the pepper, which never changes
-        dialect = sqlite if context.database.is_sqlite else postgresql
-        self._insert = dialect.insert(delivery).on_conflict_do_nothing(
-            index_elements=[delivery.c.shop_id, delivery.c.delivery_id, delivery.c.body_sha]
-        )
-        self._connection: Connection | None = None
+        self._connection: PoolProxiedConnection | None = None
         self._be_new()
         _watch_forks(self)
 
@@ -167,20 +176,20 @@ class Intake:
         """Make the row of a verified delivery, sealed; ``delivery_id`` may be empty where the shop gave none."""
         now = self.context.now()
         body_sha = hashlib.sha256(body)
-        row: Any = {
-            "shop_id": shop_id,
-            "delivery_id": storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
-            "topic": _storable_topic(topic),
-            "body_sha": body_sha.digest(),
-            "received_at": now,
-            "body": seal(self.context, _kept(headers), body),
-            "state": "stored",
-            "attempts": 0,
-            "due_at": now,
-        }
+        row = StoredRow(
+            shop_id=shop_id,
+            delivery_id=storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
+            topic=_storable_topic(topic),
+            body_sha=body_sha.digest(),
+            received_at=now,
+            body=seal(self.context, _kept(headers), body),
+            state="stored",
+            attempts=0,
+            due_at=now,
+            mac=b"",
+        )
         row["mac"] = row_mac(self._mac_key, delivery.name, row)
-        stored: StoredRow = row
-        return stored
+        return row
 
     def store(self, row: StoredRow) -> None:
         """Return once the row, or an earlier one of the same identity, is committed; else raise Unavailable."""
@@ -242,7 +251,7 @@ class Intake:
             self._commit([one.row for one in batch])
         except Exception as error:  # whatever it was, the writer lives on and those who wait get their answer
             self._drop_connection()
-            if len(batch) > 1 and isinstance(error, DBAPIError) and not _is_outage(error):
+            if len(batch) > 1 and isinstance(error, self._driver.Error) and not self._is_outage(error):
                 for one in batch:
                     self._settle([one])
                 return
@@ -261,26 +270,39 @@ class Intake:
         """Commit; once more where the connection was found dead, for a row that is there already is left alone."""
         try:
             self._commit_once(rows)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
+        except self._driver.Error as error:
+            if self._connection is None or not self._is_dead(error):
                 raise
             self._drop_connection()
             self._commit_once(rows)
 
     def _commit_once(self, rows: Sequence[StoredRow]) -> None:
+        """Write and commit in one statement by the driver itself, which takes half the time of the usual way."""
+        is_sqlite = self.context.database.is_sqlite
         if self._connection is None:
-            self._connection = self.context.database.engine.connect().execution_options(passalong_writes=True)
-        with self._connection.begin():
-            self._connection.execute(self._insert, list(rows))
+            self._connection = self.context.database.engine.raw_connection()
+            if not is_sqlite:  # where our connections commit by themselves anyway
+                self._driver_connection().autocommit = True
+        statement = _insert("?" if is_sqlite else "%s", len(rows))
+        self._driver_connection().execute(statement, tuple(chain.from_iterable(map(_values, rows))))
+
+    def _driver_connection(self) -> Any:
+        return None if self._connection is None else self._connection.driver_connection
+
+    @property
+    def _driver(self) -> Any:
+        return self.context.database.engine.dialect.loaded_dbapi
+
+    def _is_outage(self, error: Exception) -> bool:
+        return isinstance(error, self._driver.OperationalError | self._driver.InterfaceError)
+
+    def _is_dead(self, error: Any) -> bool:
+        return self.context.database.engine.dialect.is_disconnect(error, self._driver_connection(), None)
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except SQLAlchemyError:
-                _log.info("The writer's connection was lost.")
+            connection.invalidate()
 
 
 def _watch_forks(intake: Intake) -> None:
@@ -303,10 +325,6 @@ def _watch_forks(intake: Intake) -> None:
             one._be_new()
 
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
-
-
-def _is_outage(error: DBAPIError) -> bool:
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
 def _unavailable() -> Unavailable:
