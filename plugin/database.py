@@ -28,6 +28,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 20) -> None:
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": pool_size, "max_overflow": 20}
+        options["hide_parameters"] = True  # an error that is logged must not show what a row holds
         if self.is_sqlite:
             options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         else:

@@ -1,4 +1,4 @@
-"""The documents are held against the code: every setting, command, error code, route, event and flag is named in them."""
+"""The documents are held against the code: every setting, command, error code, route and event is named in them."""
 
 import ast
 import re

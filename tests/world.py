@@ -1,14 +1,18 @@
-"""A shop, its sharers and its orders, driven through the doors their users use: signed webhooks, links, the JSON API."""
+"""A shop, its sharers and its orders, driven through the doors their users use: webhooks, links, the JSON API."""
 
 import itertools
 import json
-import time
 from typing import Any
 
+from click.testing import CliRunner
 from flask import Flask
+from flask.cli import ScriptInfo
 from werkzeug.test import TestResponse
 
-from plugin.domain.moment import parse_moment
+from plugin.cli import flask_group
+from plugin.domain.moment import SECOND, parse_moment
+from plugin.domain.money import format_minor
+from plugin.extension import HOST_EXTENSION, Mounted
 from plugin.services.add_shop import NewShop, add_shop
 from plugin.services.check_books import Report, check_books
 from plugin.services.context import Context
@@ -21,6 +25,24 @@ PLACED = "2026-11-01T10:00:00Z"
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, at: str) -> None:
+        self.at = parse_moment(at)
+
+    def __call__(self) -> int:
+        return self.at
+
+    def set(self, at: str) -> None:
+        """Set the clock to a time, also back."""
+        self.at = parse_moment(at)
+
+    def add(self, seconds: int) -> None:
+        """Let time go by."""
+        self.at += seconds * SECOND
+
+
 class World:
     """An installation seen from outside. Workers do not run by themselves: :meth:`work` does what is due."""
 
@@ -30,6 +52,12 @@ class World:
         self.context: Context = app.extensions["passalong"].context
         self.token = add_token(self.context, "test", scope="payout", shop_key=None)["token"]
         self._numbers = itertools.count(1)
+
+    def stop_clock(self, at: str) -> Clock:
+        """Stop the installation's clock at a time; return it, to be moved by hand."""
+        clock = Clock(at)
+        object.__setattr__(self.context, "now", clock)
+        return clock
 
     # --- the API ----------------------------------------------------------------------------------------------------
 
@@ -45,6 +73,15 @@ class World:
         sent = {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
         return self.client.open(f"/api/v1{path}", method=method, json=body, headers=sent)
 
+    def command(self, *args: str, expect: int | None = 0) -> Any:
+        """Run ``flask passalong`` on this installation; return its JSON, or what it said instead on stderr."""
+        host = Flask("host")
+        host.extensions[HOST_EXTENSION] = Mounted(self.app, "/passalong")
+        script = ScriptInfo(create_app=lambda: host)
+        done = CliRunner().invoke(flask_group, ["--json", *args], obj=script)
+        assert expect in (None, done.exit_code), (args, done.exit_code, done.output)
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
     # --- a small world ----------------------------------------------------------------------------------------------
 
     def shop(self, platform: str = "generic", **details: Any) -> "Shop":
@@ -55,6 +92,11 @@ class World:
     def number(self) -> int:
         """Return a number not used before."""
         return next(self._numbers)
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Return what came in, oldest first, as the owner sees it."""
+        found: list[dict[str, Any]] = self.command("deliveries")["deliveries"]
+        return sorted(found, key=lambda one: int(one["id"].removeprefix("dlv_")))
 
     def work(self) -> Tally:
         """Do all that is due."""
@@ -129,7 +171,7 @@ class Shop:
     def signed(self, body: bytes, *, delivery_id: str | None = None, at: int | None = None) -> dict[str, str]:
         """Return the headers of a delivery of the generic shop."""
         delivery_id = delivery_id or f"msg_{self.world.number()}"
-        at = int(time.time()) if at is None else at
+        at = self.world.context.now() // SECOND if at is None else at
         return {
             "Content-Type": "application/json",
             "webhook-id": delivery_id,
@@ -162,4 +204,32 @@ class Shop:
         """Return a sharer's balances in a currency; zeros where there is none yet."""
         balances = self.world.call("GET", f"/sharers/{sharer}/balances", expect=200)["balances"]
         names = ("pending", "held", "payable", "in_flight", "paid", "earned")
-        return next((one for one in balances if one["currency"] == currency), dict.fromkeys(names, "0"))
+        nothing = dict.fromkeys(names, format_minor(0, currency))
+        return next((one for one in balances if one["currency"] == currency), nothing)
+
+    # --- paying out -------------------------------------------------------------------------------------------------
+
+    def draft(self, currency: str = "USD", *, expect: int = 201, **details: Any) -> Any:
+        """Draft a payout by hand of everybody who could be paid."""
+        body = {"shop": self.key, "rail": "manual", "currency": currency, **details}
+        return self.world.call("POST", "/payouts", body, expect=expect)
+
+    def step(self, payout: Any, verb: str, *, expect: int = 200) -> Any:
+        """Approve, submit or cancel a payout; return it as it then is."""
+        answer = self.world.call("POST", f"/payouts/{payout['id']}/{verb}", {}, expect=expect)
+        return self.world.call("GET", f"/payouts/{payout['id']}", expect=200) if expect == 200 else answer
+
+    def mark(self, payout: Any, item: Any, state: str = "paid", *, expect: int = 200, **details: Any) -> Any:
+        """Mark one item of a payout; return the payout as it then is."""
+        path = f"/payouts/{payout['id']}/items/{item['id']}/mark"
+        answer = self.world.call("POST", path, {"state": state, **details}, expect=expect)
+        return self.world.call("GET", f"/payouts/{payout['id']}", expect=200) if expect == 200 else answer
+
+    def pay(self, currency: str = "USD", **details: Any) -> Any:
+        """Pay everybody who can be paid, the whole way; return the payout."""
+        payout = self.draft(currency, **details)
+        self.step(payout, "approve")
+        payout = self.step(payout, "submit")
+        for item in payout["items"]:
+            payout = self.mark(payout, item, reference="bank 1")
+        return payout

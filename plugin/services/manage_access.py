@@ -8,7 +8,6 @@ from argon2 import PasswordHasher
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from plugin.domain.order import normalise_email
 from plugin.errors import BadRequest, Conflict, NotAllowed, NotFound, PluginError
 from plugin.models import api_token, owner, shop
 from plugin.services import public_id
@@ -58,7 +57,7 @@ def add_owner(context: Context, email: str, password: str) -> dict[str, str]:
     try:
         with context.database.writing() as connection:
             row = owner.insert().values(
-                email=normalise_email(address), password_hash=hashed, created_at=context.now()
+                email=address.lower(), password_hash=hashed, created_at=context.now()
             )
             number = connection.execute(row.returning(owner.c.id)).scalar_one()
     except IntegrityError:
