@@ -15,7 +15,7 @@ from plugin.domain.moment import parse_moment
 from plugin.domain.money import DIGITS, parse_micros
 from plugin.domain.order import PAYMENTS, normalise_code
 from plugin.domain.order import STATUSES as ORDER_STATUSES
-from plugin.domain.plan import KINDS
+from plugin.domain.plan import KINDS, UNSHOWABLE
 from plugin.errors import Malformed
 from plugin.services.decide_by_hand import REASON_LENGTH_MAX
 from plugin.services.enrol_sharer import CODES_MAX
@@ -65,8 +65,8 @@ def _amount(text: str) -> None:
 
 def _coupon(text: str) -> None:
     # Letters like ß grow when they are compared without case.
-    if not text.strip() or not text.isprintable() or len(normalise_code(text)) > CODE_LENGTH_MAX:
-        raise ValidationError(f"Must be 1 to {CODE_LENGTH_MAX} printable characters.")
+    if not text.strip() or UNSHOWABLE.search(text) or len(normalise_code(text)) > CODE_LENGTH_MAX:
+        raise ValidationError(f"Must be 1 to {CODE_LENGTH_MAX} characters without controls.")
 
 
 def _text(longest: int, *, required: bool = False, **more: Any) -> fields.String:

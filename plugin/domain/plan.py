@@ -1,5 +1,6 @@
 """The plan: what a shop pays for, to whom, and how long an order may be taken back. Read strictly, field by field."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -9,6 +10,9 @@ from plugin.domain.money import parse_amounts, parse_rate
 from plugin.domain.rules import Pay, read_pay
 from plugin.domain.rules.nothing import Nothing
 from plugin.errors import BadRequest, Malformed
+
+# Controls and half characters: no database or page could hold them. Wide and hard blanks are text like any other.
+UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 KINDS = ("manual", "coupon", "link", "binding")
 T = TypeVar("T")
@@ -146,7 +150,7 @@ def _or_null(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) and 0 < len(item) <= 255 for item in value):
         raise ValueError("Must be a list of strings of 1 to 255 characters.")
-    if any("\x00" in item or not item.isprintable() for item in value):
+    if any(UNSHOWABLE.search(item) for item in value):
         raise ValueError("Holds characters that cannot be shown.")
     return tuple(value)
 
@@ -210,7 +214,7 @@ def _when(reader: _Reader) -> When:
 
 
 def _rule_id(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 100 or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= 100 or UNSHOWABLE.search(value):
         raise ValueError("Must be a string of 1 to 100 characters.")
     return value
 

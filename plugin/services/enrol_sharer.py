@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, or_, select
 from plugin.domain.facts import STATUSES
 from plugin.domain.moment import SECOND
 from plugin.domain.order import normalise_code, normalise_email
+from plugin.domain.plan import UNSHOWABLE
 from plugin.errors import BadRequest, Conflict
 from plugin.models import fact, order_code, orders, person, sharer
 from plugin.services import public_id
@@ -132,6 +133,16 @@ def standing(connection: Connection, sharer_id: int) -> Standing:
     return Standing(body["status"], body["group"], body["inviter"], row.at, codes)
 
 
+def statuses_of(connection: Connection, shop_id: int) -> dict[int, str]:
+    """Return how every sharer of the shop stands by the newest facts."""
+    rows = connection.execute(
+        select(fact.c.sharer_id, fact.c.body)
+        .where(fact.c.shop_id == shop_id, fact.c.kind == "sharer")
+        .order_by(fact.c.at, fact.c.position)
+    )
+    return {row.sharer_id: json.loads(row.body)["status"] for row in rows}
+
+
 def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Return the codes each sharer holds now, as they were written."""
     mine = select(fact.c.shop_id, fact.c.code).where(fact.c.kind == "code", fact.c.sharer_id.in_(sharers)).distinct()
@@ -161,7 +172,7 @@ def _check(email: str | None, status: str, codes: Sequence[str]) -> None:
     if status not in STATUSES:
         errors["status"] = [f"Must be one of {', '.join(STATUSES)}."]
     if len(codes) > CODES_MAX or not all(
-        0 < len(normalise_code(code)) <= CODE_LENGTH_MAX and code.isprintable() for code in codes
+        0 < len(normalise_code(code)) <= CODE_LENGTH_MAX and not UNSHOWABLE.search(code) for code in codes
     ):
         errors["codes"] = [f"At most {CODES_MAX} codes of 1 to 255 characters."]
     if errors:

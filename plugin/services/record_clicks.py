@@ -53,8 +53,7 @@ class ClickRecorder:
     def __init__(self, context: Context) -> None:
         self.dropped = 0  # clicks that found the queue full, since the start of the process
         self._context = context
-        self._day = -1
-        self._day_key = b""
+        self._today = -1, b""  # the day and its key
         self._be_new()
         _watch_forks(self)
 
@@ -62,6 +61,7 @@ class ClickRecorder:
         self._rows: deque[ClickRow] = deque()
         self._full = threading.Event()
         self._starting = threading.Lock()
+        self._flushing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
 
@@ -97,13 +97,13 @@ class ClickRecorder:
 
     def _visitor(self, at: int, address: str, user_agent: str) -> bytes:
         """Return who clicked: alike all day for the same address and browser, and unlike on any other day."""
-        day = at // DAY
-        if day != self._day:
-            date = f"{day}".encode()
-            self._day_key = hashlib.blake2b(date, key=self._context.keys.mac_key(VISITOR_PURPOSE)).digest()
-            self._day = day  # last: another thread must not take the new day with the old key
+        day, key = self._today
+        if day != at // DAY:
+            day = at // DAY
+            key = hashlib.blake2b(f"{day}".encode(), key=self._context.keys.mac_key(VISITOR_PURPOSE)).digest()
+            self._today = day, key
         said = f"{address}\n{user_agent}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(said, key=self._day_key, digest_size=VISITOR_BYTES).digest()
+        return hashlib.blake2b(said, key=key, digest_size=VISITOR_BYTES).digest()
 
     def _run(self) -> None:
         while not self._stopped:
@@ -114,15 +114,16 @@ class ClickRecorder:
 
     def _flush(self) -> bool:
         """Write all that is queued; put a batch back that the database did not take, and tell so."""
-        while self._rows:
-            batch = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
-            try:
-                with self._context.database.writing() as connection:
-                    _insert(connection, batch)
-            except Exception as error:  # the recorder must live on, whatever it was
-                _log.error("%d clicks could not be written and wait: %s", len(batch), type(error).__name__)
-                self._rows.extendleft(reversed(batch))
-                return False
+        with self._flushing:
+            while self._rows:
+                batch = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
+                try:
+                    with self._context.database.writing() as connection:
+                        _insert(connection, batch)
+                except Exception as error:  # the recorder must live on, whatever it was
+                    _log.error("%d clicks could not be written and wait: %s", len(batch), type(error).__name__)
+                    self._rows.extendleft(reversed(batch))
+                    return False
         return True
 
 

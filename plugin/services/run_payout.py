@@ -22,7 +22,7 @@ from plugin.models import account, lot, orders, payout, payout_item, payout_lot,
 from plugin.services import public_id
 from plugin.services.check_books import require_good_books
 from plugin.services.context import Context
-from plugin.services.enrol_sharer import standing
+from plugin.services.enrol_sharer import statuses_of
 from plugin.services.recorder import Recorder, recording
 from plugin.services.roster import load_plans
 
@@ -133,13 +133,13 @@ def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[in
     return sorted(rows.scalars())
 
 
-def _payable(connection: Connection, shop_id: int, currency: str, sharers: Sequence[int]) -> dict[int, int]:
+def _payable(connection: Connection, shop_id: int, currency: str) -> dict[int, int]:
     rows = connection.execute(
         select(account.c.sharer_id, account.c.balance).where(
             account.c.shop_id == shop_id,
             account.c.currency == currency,
             account.c.purpose == "payable",
-            account.c.sharer_id.in_(sharers),
+            account.c.balance != 0,
         )
     )
     return {row.sharer_id: row.balance for row in rows}
@@ -149,10 +149,10 @@ def _sort_out(
     connection: Connection, shop_id: int, currency: str, minimum: int, sharers: Sequence[int]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
     """Part those who can be paid (with their balance) from those left out (with the reason)."""
-    balances = _payable(connection, shop_id, currency, sharers)
+    balances, statuses = _payable(connection, shop_id, currency), statuses_of(connection, shop_id)
     ready, left_out = [], []
     for who in sharers:
-        balance, status = balances.get(who, 0), standing(connection, who).status
+        balance, status = balances.get(who, 0), statuses[who]
         if status != "approved":
             left_out.append((who, f"sharer_{status}"))
         elif balance <= 0:

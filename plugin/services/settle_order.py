@@ -33,6 +33,7 @@ from plugin.services.recorder import Recorder, insert_many, insert_new
 from plugin.services.roster import load_known, load_order_facts, load_plans
 
 CODE_LENGTH_MAX = 255
+CHUNK = 500  # orders that one statement names
 
 
 @dataclass(slots=True)
@@ -66,9 +67,13 @@ def load_work(rows: Sequence[Row[tuple[object, ...]]]) -> list[Stored]:
 
 def resettle(recorder: Recorder, order_ids: Collection[int], *, cause: str) -> int:
     """Settle stored orders again, after a fact; return how many orders' balances moved."""
-    recorder.flush()
-    works = load_work(recorder.connection.execute(select(orders).where(orders.c.id.in_(order_ids))).all())
-    return len(settle(recorder, works, causes={work.id: cause for work in works}))
+    numbers, moved = sorted(order_ids), set[int]()
+    for first in range(0, len(numbers), CHUNK):
+        recorder.flush()  # what is settled next reads what was just booked
+        some = select(orders).where(orders.c.id.in_(numbers[first : first + CHUNK]))
+        works = load_work(recorder.connection.execute(some).all())
+        moved |= settle(recorder, works, causes={work.id: cause for work in works})
+    return len(moved)
 
 
 def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, str]) -> set[int]:

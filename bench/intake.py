@@ -1,0 +1,141 @@
+"""P2: taking in signed deliveries of 20 KB, each stored for good before the answer.
+
+Against checking the signature alone on the same server, and against the database's own rate for the same bodies.
+"""
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+from machine import CONNECTIONS, CannotMeasure, Contestant, Goal, Postgres, Server, contest, gunicorn, load, say
+from world import env_of, hook_work, make_world
+
+GOAL_HMAC, GOAL_DATABASE, GOAL_RATE, GOAL_P99_MS = 0.38, 0.35, 667, 50
+SIZE = 20_000
+DATABASE_CONNECTIONS = 8
+
+
+class _Taking:
+    """Loads one server with deliveries; counts the rows where a database is named."""
+
+    def __init__(self, wrk: str | None, server: Server, work: dict[str, str], seconds: float) -> None:
+        self.wrk, self.server, self.work, self.seconds = wrk, server, work, seconds
+        self.postgres: Postgres | None = None
+        self.is_honest = True
+
+    def run(self) -> dict[str, float]:
+        before = self._count()
+        found: dict[str, float] = load(self.wrk, self.server.url, self.work, seconds=self.seconds)
+        if self.postgres:
+            time.sleep(0.5)  # what was under way when the clock stopped
+            found["stored"] = self._count() - before
+            # Those under way are stored and not counted by the load generator; none may be counted and not stored.
+            self.is_honest &= found["requests"] <= found["stored"] <= found["requests"] + CONNECTIONS
+        return found
+
+    def _count(self) -> int:
+        return self.postgres.count("bench_intake", "pa_delivery") if self.postgres else 0
+
+
+class _Database:
+    """The same bodies by the bare driver: one insert, one commit, eight connections."""
+
+    def __init__(self, postgres: Postgres, body: bytes, seconds: float) -> None:
+        postgres.create("bench_bodies")
+        dsn = postgres.dsn("bench_bodies")
+        self._connections = [psycopg.connect(dsn, autocommit=True) for _ in range(DATABASE_CONNECTIONS)]
+        self._connections[0].execute(
+            "CREATE TABLE delivery (delivery_id text PRIMARY KEY, at timestamptz NOT NULL, body bytea NOT NULL)"
+        )
+        self._body, self._seconds, self._round = body, seconds, 0
+
+    def run(self) -> dict[str, float]:
+        self._round += 1
+        counts = [0] * DATABASE_CONNECTIONS
+        begin = time.perf_counter()
+
+        def insert(which: int) -> None:
+            while time.perf_counter() < begin + self._seconds:
+                name = f"msg_{self._round:02d}{which}{counts[which]:08d}"
+                self._connections[which].execute(
+                    "INSERT INTO delivery (delivery_id, at, body) VALUES (%s, now(), %s) ON CONFLICT DO NOTHING",
+                    (name, self._body.replace(b"@@ID@@", name.encode())),
+                )
+                counts[which] += 1
+
+        threads = [threading.Thread(target=insert, args=(which,)) for which in range(DATABASE_CONNECTIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return {"rate": sum(counts) / (time.perf_counter() - begin)}
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+
+def measure(folder: Path, postgres: Postgres, wrk: str | None, *, rounds: int, seconds: float) -> list[Goal]:
+    """Measure and return the lines of the table."""
+    say("P2 intake …")
+    instance = folder / "intake"
+    instance.mkdir()
+    postgres.create("bench_intake")
+    world = make_world(env_of(postgres.url("bench_intake"), instance), links=200)
+    work = hook_work(world, folder, "intake", size=SIZE)
+    starts = {
+        "HMAC only": ("bare:hmac_only()", {"BENCH_SECRET": work["BENCH_SECRET"]}),
+        "product": ("plugin:create_app()", world.env),
+    }
+    runs: dict[str, _Taking] = {}
+    database = _Database(postgres, Path(work["BENCH_TEMPLATE"]).read_bytes(), seconds)
+    try:
+        for number, (name, (app, env)) in enumerate(starts.items()):
+            runs[name] = _Taking(wrk, gunicorn(app, env=env, folder=folder, name=f"intake-{number}"), work, seconds)
+            warm = load(wrk, runs[name].server.url, work, seconds=2)
+            if warm["bad"]:
+                raise CannotMeasure(f"{name} refused deliveries: {runs[name].server.program.log_tail()}")
+        runs["product"].postgres = postgres
+        contestants = [Contestant(name, one.run) for name, one in runs.items()]
+        contestants.append(Contestant("database itself", database.run))
+        contest(contestants, rounds)
+    finally:
+        for run in runs.values():
+            run.server.program.stop()
+        database.close()
+        postgres.drop("bench_intake")
+        postgres.drop("bench_bodies")
+    bare, product, itself = contestants
+    to_bare, to_itself = product.ratio("rate", bare), product.ratio("rate", itself)
+    rate, p99 = product.median("rate"), product.median("p99")
+    slowest, bad = min(one["rate"] for one in product.rounds), product.total("bad") + product.total("lost")
+    stored = product.total("stored") / product.total("requests")
+    failed = f", {bad:.0f} FAILED" if bad else ""
+    return [
+        Goal(
+            f"P2 intake of 20 KB, gunicorn gthread: ≥ {GOAL_HMAC} of HMAC only there",
+            f"{rate:,.0f}/s (HMAC only: {bare.median('rate'):,.0f}/s){failed}",
+            f"{to_bare:.2f}",
+            to_bare >= GOAL_HMAC and not bad,
+        ),
+        Goal(
+            f"P2 to PostgreSQL's own rate, {DATABASE_CONNECTIONS} connections: ≥ {GOAL_DATABASE}",
+            f"{rate:,.0f}/s (database itself: {itself.median('rate'):,.0f}/s)",
+            f"{to_itself:.2f}",
+            to_itself >= GOAL_DATABASE,
+        ),
+        Goal(f"P2 in no round under {GOAL_RATE}/s", f"slowest round {slowest:,.0f}/s", "", slowest >= GOAL_RATE),
+        Goal(
+            f"P2 p99 ≤ {GOAL_P99_MS} ms",
+            f"{p99:.1f} ms (HMAC only: {bare.median('p99'):.1f} ms)",
+            "",
+            p99 <= GOAL_P99_MS,
+        ),
+        Goal(
+            "P2 honesty: a row for every 200",
+            f"{product.total('stored'):,.0f} rows of {product.total('requests'):,.0f} deliveries",
+            f"{stored:.3f}",
+            runs["product"].is_honest,
+        ),
+    ]

@@ -1,0 +1,269 @@
+"""WooCommerce: deliveries of a real shop, with their own headers and bytes, through the door, in any order of arrival.
+
+What they must come to was reckoned by a program of its own, woocommerce_reading.py, which shares no code with us.
+"""
+
+import base64
+import hmac
+import json
+import random
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin.errors import BadSignature, Malformed
+from plugin.shops.woocommerce import SHOP
+from tests.world import Shop, World
+
+PAYLOADS = Path(__file__).parent / "payloads" / "woocommerce"
+CAPTURED = PAYLOADS / "captured"
+SECRET = (CAPTURED / "secret.txt").read_text().strip()
+EXPECTED = json.loads((Path(__file__).parent / "woocommerce_expected.json").read_text())
+SIGNED = json.loads((PAYLOADS / "signed_order_3080.json").read_text())
+AFTER = "2026-11-23T00:00:00Z"  # a day after the capture, so that every delivery arrives after what it tells
+
+Delivery = tuple[bytes, dict[str, str]]
+
+
+@cache
+def captured(name: str) -> Delivery:
+    """Return a captured delivery, its headers as they were sent."""
+    headers = json.loads((CAPTURED / f"{name}.headers.json").read_text())["headers"]
+    return (CAPTURED / f"{name}.body.json").read_bytes(), {key: value for key, value in headers if key != "Host"}
+
+
+NAMES = sorted(path.name.removesuffix(".headers.json") for path in CAPTURED.glob("*.headers.json"))
+PING = NAMES[0]
+
+
+def arrivals() -> dict[str, list[str]]:
+    """Return the orders of arrival: as captured, backwards, and ten shuffles in which some come more than once."""
+    orders = {"as captured": NAMES, "backwards": NAMES[::-1]}
+    for seed in range(10):
+        chance = random.Random(seed)
+        shuffled = NAMES + chance.choices(NAMES, k=chance.randrange(len(NAMES)))
+        chance.shuffle(shuffled)
+        orders[f"shuffle {seed}"] = shuffled
+    return orders
+
+
+def woocommerce(world: World, secret: str = SECRET) -> Shop:
+    """Add a shop that signs with the secret and pays ten percent."""
+    shop = world.shop("woocommerce", url="http://127.0.0.1:8071", secret=secret)
+    shop.plan()
+    return shop
+
+
+def books_of(shop: Shop, mei: str) -> dict[str, Any]:
+    """Return what the API says of the orders, in the words of the reading."""
+    found = {}
+    for ref in EXPECTED:
+        seen = shop.see(ref)
+        (direct,) = seen["commissions"]
+        assert (direct["sharer"], direct["role"]) == (mei, "direct")
+        found[ref] = {
+            "currency": seen["currency"],
+            "status": seen["status"],
+            "payment": seen["payment"],
+            "paid_at": seen["paid_at"],
+            "lines": [[line["id"], line["amount"], line["tax"], line["quantity"]] for line in seen["lines"]],
+            "refunded": seen["refunded"],
+            "net": seen["net"],
+            "direct": direct["amount"],
+            "earned": direct["earned"],
+            "flags": seen["flags"],
+        }
+    return found
+
+
+def reading() -> dict[str, Any]:
+    """Return the same of the reading."""
+    wanted = ("currency", "status", "payment", "paid_at", "lines", "net", "direct", "earned", "flags")
+    return {
+        ref: {name: order[name] for name in wanted}
+        | {"refunded": str(sum((Decimal(amount) for _, amount in order["refunds"]), Decimal("0.00")))}
+        for ref, order in EXPECTED.items()
+    }
+
+
+def test_the_captured_deliveries_come_to_the_same_books_in_any_order(world: World) -> None:
+    """The orders with the code go to its sharer by it, the others by the owner's word; all earn ten percent.
+
+    Every second order of arrival is worked off after each delivery, the others all at once.
+    """
+    world.stop_clock(AFTER)
+    balances = []
+    for number, (name, order) in enumerate(arrivals().items()):
+        shop = woocommerce(world)
+        mei = shop.sharer("mei", codes=["friend-mei10"])
+        for delivery in order:
+            assert shop.post(*captured(delivery)).status_code == 200, (name, delivery)
+            if number % 2 == 0:
+                world.work()
+        world.work()
+        assert {shop.receipt(ref)["reason"] for ref in ("26", "41")} == {"coupon"}
+        for ref in ("23", "44"):
+            word = {"shop": shop.key, "sharer": mei, "reason": "no code on it"}
+            world.call("POST", f"/orders/{ref}/attribution", word, expect=200)
+        assert books_of(shop, mei) == reading(), name
+        balances.append((shop.balance(mei), shop.balance(mei, "TWD")))
+        states = [one["state"] for one in world.deliveries() if one["shop"] == shop.key]
+        assert set(states) == {"done"} and len(states) == len(set(order) - {PING}), name
+    assert balances[0][0]["earned"] == "4.05" and balances[0][1]["earned"] == "0.00"
+    assert all(one == balances[0] for one in balances)
+    world.books()
+
+
+def test_the_signature_of_every_captured_delivery_holds_over_its_raw_bytes() -> None:
+    for name in NAMES[1:]:
+        body, sent = captured(name)
+        headers = {key.lower(): value for key, value in sent.items()}
+        SHOP.verify(headers, body, [SECRET], 0)
+        respelled = json.dumps(json.loads(body)).encode()
+        assert respelled != body
+        for changed, secret in ((respelled, SECRET), (body + b"\n", SECRET), (body, SECRET + "x")):
+            with pytest.raises(BadSignature):
+                SHOP.verify(headers, changed, [secret], 0)
+
+
+def test_a_ping_is_greeted_and_not_kept(world: World) -> None:
+    shop = woocommerce(world)
+    answer = shop.post(*captured(PING))
+    assert answer.status_code == 200
+    assert world.deliveries() == []
+    # Only that very greeting comes without a signature.
+    others = (b"webhook_id=1&id=2", b'{"id": 41}', b"webhook_id=", b"webhook_id=x", b"xwebhook_id=1", b"webhook_id=1\n")
+    for body in others:
+        assert shop.post(body, {"Content-Type": "application/x-www-form-urlencoded"}).status_code == 401
+    assert shop.post(b"webhook_id=1", {"X-WC-Webhook-Signature": "A" * 44}).status_code == 401
+
+
+def test_the_signed_vector_holds_and_its_cut_body_is_quarantined_with_what_it_lacks(world: World) -> None:
+    """The secret has an ampersand, angle brackets, a blank and a letter that is not ASCII."""
+    shop = woocommerce(world, SIGNED["secret"])
+    body = SIGNED["body"].encode()
+    assert shop.post(body, SIGNED["headers"]).status_code == 200
+    assert shop.post(body + b" ", SIGNED["headers"]).status_code == 401
+    world.work()
+    (one,) = world.deliveries()
+    assert (one["state"], one["reason"]) == ("quarantined", "The order has no status.")
+    assert world.call("GET", f"/orders/3080?shop={shop.key}")["status"] == 404
+
+
+def test_a_secret_that_the_shop_keeps_with_html_entities_signs_as_the_plain_one(world: World) -> None:
+    """WooCommerce decodes entities in the secret before it signs; owners paste either spelling."""
+    body, sent = captured(NAMES[1])
+    plain = 'a&b<c>"d'
+    signature = base64.b64encode(hmac.digest(plain.encode(), body, "sha256")).decode()
+    for spelling in (plain, "a&amp;b&lt;c&gt;&quot;d"):
+        shop = woocommerce(world, spelling)
+        assert shop.post(body, sent | {"X-WC-Webhook-Signature": signature}).status_code == 200
+
+
+# -- what a body means -------------------------------------------------------------------------------------------------
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """Return the captured order 26 as one delivery stated it, changed as told."""
+    body = json.loads(captured("18-order-updated-late-already-refunded")[0])
+    return body | changes
+
+
+def said(**changes: Any) -> Any:
+    """Return the normal form of that order."""
+    (form,) = SHOP.parse("order.updated", json.dumps(order(**changes)).encode()).orders
+    return form
+
+
+PAID = ("2026-11-22T03:58:50", "2026-11-22T03:58:50Z")
+
+
+@pytest.mark.parametrize(
+    ("status", "date_paid", "status_now", "payment", "paid_at"),
+    [
+        ("pending", None, "open", "unpaid", None),
+        ("on-hold", None, "open", "unpaid", None),
+        ("processing", None, "open", "unpaid", None),  # cash on delivery
+        ("processing", *PAID[:1], "open", "paid", PAID[1]),
+        ("completed", *PAID[:1], "open", "paid", PAID[1]),
+        ("refunded", *PAID[:1], "open", "paid", PAID[1]),
+        ("cancelled", None, "cancelled", "unpaid", None),
+        ("cancelled", *PAID[:1], "cancelled", "paid", PAID[1]),
+        ("trash", *PAID[:1], "cancelled", "paid", PAID[1]),
+        ("failed", None, "open", "unpaid", None),
+        ("checkout-draft", None, "open", "unpaid", None),
+        ("wc-some-plugin", None, "open", "unpaid", None),
+    ],
+)
+def test_a_date_says_paid_and_a_status_says_cancelled(
+    status: str, date_paid: str | None, status_now: str, payment: str, paid_at: str | None
+) -> None:
+    form = said(status=status, date_paid_gmt=date_paid, date_completed_gmt=None)
+    assert (form["status"], form["payment"], form["paid_at"]) == (status_now, payment, paid_at)
+
+
+def test_a_completed_order_without_a_date_of_payment_is_paid_when_it_was_completed() -> None:
+    form = said(status="completed", date_paid_gmt=None, date_completed_gmt="2026-11-22T05:00:00")
+    assert (form["payment"], form["paid_at"]) == ("paid", "2026-11-22T05:00:00Z")
+
+
+def test_a_discount_by_hand_is_taken_from_the_lines_and_a_surcharge_is_no_goods() -> None:
+    lines = [
+        {"id": 1, "quantity": 1, "total": "10.00", "total_tax": "1.00"},
+        {"id": 2, "quantity": 1, "total": "20.00", "total_tax": "2.00"},
+    ]
+    fees = [{"total": "-10.00", "total_tax": "-1.00"}, {"total": "7.00", "total_tax": "0.70"}]
+    amounts = [(line["amount"], line["tax"]) for line in said(line_items=lines, fee_lines=fees)["lines"]]
+    assert amounts == [("6.670000", "0.670000"), ("13.330000", "1.330000")]
+    beyond = [{"total": "-99.00", "total_tax": "-99.00"}]
+    assert [line["amount"] for line in said(line_items=lines, fee_lines=beyond)["lines"]] == ["0.000000", "0.000000"]
+
+
+def test_an_order_marked_refunded_without_refunds_is_refunded_whole() -> None:
+    form = said(status="refunded", refunds=[], total="49.50")
+    assert form["refunds"] == [{"id": "status-refunded", "amount": "49.500000"}]
+
+
+def test_refunds_are_listed_newest_first_and_applied_oldest_first() -> None:
+    rows = [{"id": 9, "total": "-2.00"}, {"id": 8, "total": "-1.00"}]
+    assert [row["id"] for row in said(refunds=rows)["refunds"]] == ["8", "9"]
+
+
+def test_tokens_are_found_in_every_place_where_a_shop_may_keep_them() -> None:
+    meta = [
+        {"key": "_pa", "value": "one"},
+        {"key": "_pa", "value": "two"},
+        {"key": "pa", "value": "three"},
+        {"key": "_wc_order_attribution_utm_content", "value": "four"},
+        {"key": "_wc_order_attribution_session_entry", "value": "https://shop/?pa=five"},
+        {"key": "_wc_order_attribution_referrer", "value": "https://line.me/"},
+        {"key": "_pa", "value": {"not": "a string"}},
+        {"key": None, "value": "x"},
+    ]
+    form = said(meta_data=meta, coupon_lines=[{"code": ""}, {"code": "A"}, {"code": None}, {"code": "b"}])
+    assert form["attributes"] == {"_pa": "one,two", "pa": "three", "utm_content": "four"}
+    assert (form["landing_url"], form["referrer_url"]) == ("https://shop/?pa=five", "https://line.me/")
+    assert form["codes"] == ["A", "b"]
+
+
+@pytest.mark.parametrize("name", ["id", "status", "currency", "date_created_gmt", "line_items", "refunds"])
+def test_an_order_that_lacks_what_is_needed_is_malformed_by_name(name: str) -> None:
+    for empty in (None, ""):
+        with pytest.raises(Malformed, match=name):
+            said(**{name: empty})
+
+
+def test_an_order_without_any_date_is_malformed_and_no_error_of_ours() -> None:
+    """It once was one, and no delivery after it was processed any more."""
+    with pytest.raises(Malformed):
+        said(**{name: "" for name in order() if name.startswith("date_")})
+
+
+def test_a_deletion_and_an_action_say_nothing_but_an_id() -> None:
+    deleted = SHOP.parse("order.deleted", captured("15-order-deleted-trashed")[0])
+    assert (list(deleted.deleted), list(deleted.orders)) == (["23"], [])
+    action = SHOP.parse("action.woocommerce_order_refunded", captured("19-action-order-refunded")[0])
+    assert (list(action.deleted), list(action.orders)) == ([], [])
