@@ -148,6 +148,7 @@ class Process:
         """Start it, with a name of its own that the database shows."""
         self._births += 1
         self.name = f"{self._log.stem}.{self._births}"
+        self._said_before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("a") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", program.__name__, *self._words],
@@ -174,7 +175,12 @@ class Process:
         return self._popen.poll()
 
     def stop(self) -> int:
-        """Ask it to leave; return how it ended."""
+        """Ask it to leave, once it has come up and listens to such a wish; return how it ended."""
+        for _ in range(600):
+            said = self._log.read_bytes()[self._said_before :]
+            if b"Passalong listens" in said or b"Working." in said or self._popen.poll() is not None:
+                break
+            time.sleep(0.1)
         self.send(signal.SIGTERM)
         return self._popen.wait(60)
 
