@@ -293,13 +293,14 @@ def _tell(line: str) -> None:
 def worker() -> None:
     """Only work, until SIGTERM or SIGINT. Run as many of these as you like."""
     from plugin.installation import open_installation
-    from plugin.worker import run_forever
+    from plugin.worker import Leaving, run_forever
 
+    leaving = Leaving()
     mounted = _mounted()
     installation = mounted.installation if mounted else open_installation(_settings())
     _require_current(installation.context)
     _tell("Working. Stop it with Ctrl-C.")
-    run_forever(installation)
+    run_forever(installation, leaving)
 
 
 @main.command()

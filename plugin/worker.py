@@ -98,9 +98,8 @@ class Leaving:
         signal.signal(number, signal.SIG_DFL)
 
 
-def run_forever(installation: Installation) -> None:
-    """Work until SIGTERM or SIGINT, then finish what is at hand."""
-    leaving = Leaving()
+def run_forever(installation: Installation, leaving: Leaving) -> None:
+    """Work until asked to leave, then finish what is at hand."""
     workers = embedded(installation, max(1, installation.settings.workers))
     looked_at = time.monotonic()
     while not leaving.asked:

@@ -499,6 +499,8 @@ def test_run_in_web_only_leaves_the_work_to_a_worker(start: Start, world: World)
     with world.context.database.reading() as connection:
         assert connection.execute(text("SELECT state FROM pa_delivery")).scalar_one() == "stored"
     workers = [start("worker") for _ in range(2)]
+    for worker in workers:  # whatever the other one has done meanwhile: a signal is heard from here on
+        assert worker.stdout and "Working" in worker.stdout.readline()
     wait_until_done(world, 1, 20)
     post(address, shop.key, shop.secret, shop.order("o2"))
     wait_until_done(world, 2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from plugin.models import transfer
+from plugin.models import fact, transfer
 from tests.world import PLACED, Shop, World
 
 TEN = {"commission": {"default": {"percent": "10"}}}
@@ -378,6 +378,8 @@ def test_a_clock_that_is_set_back_releases_nothing_twice_and_nothing_early(
     assert world.command("release")["released"] == 1
     assert world.command("release")["released"] == 0
     assert shop.balance(alice)["payable"] == "20.00" and transfers(world) == 4
+    with world.context.database.reading() as connection:
+        assert connection.execute(select(func.count()).where(fact.c.kind == "release")).scalar_one() == 2
     world.books()
 
 

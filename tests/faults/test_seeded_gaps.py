@@ -4,6 +4,7 @@ Through the doors where there is one; where the fault would be ours alone, throu
 """
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from plugin.services import process_inbox, record_clicks
 from plugin.services.add_shop import find_shop
 from plugin.services.check_books import check_books
 from plugin.services.process_inbox import Tally, drain
-from plugin.services.recorder import recording
+from plugin.services.recorder import Recorder, recording
 from plugin.signing import make_code, read_code
 from tests.journeys.test_books import guards_off
 from tests.world import Shop, World
@@ -276,6 +277,43 @@ def book(world: World, shop: Shop, ref: str, move: Move) -> list[str]:
         )
     stem = f"shop {shop.key}: order {ref}: shr_1 (direct) "
     return [problem.removeprefix(stem) for problem in check_books(world.context).problems]
+
+
+def test_an_event_is_never_seen_before_one_with_a_smaller_number(
+    world: World, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interface 4: who follows while one shop's writer hangs just before its commit still sees all, in order."""
+    other, write = world.shop(url="https://other.example.com"), Recorder._write_events
+    hangs, may_go_on = threading.Event(), threading.Event()
+
+    def slow(self: Recorder) -> None:
+        write(self)
+        if self.shop.key == shop.key:
+            hangs.set()
+            may_go_on.wait(20)
+
+    def seen(after: int) -> list[int]:
+        page = world.app.test_client().get(f"/api/v1/events?after={after}&limit=500", headers=headers).get_json()
+        return [one["seq"] for one in page["items"]]
+
+    def enrol(one: Shop) -> threading.Thread:
+        body = {"shop": one.key, "email": f"{one.key}@example.org"}
+        client = world.app.test_client()
+        thread = threading.Thread(target=lambda: client.post("/api/v1/sharers", json=body, headers=headers))
+        thread.start()
+        return thread
+
+    headers = {"Authorization": f"Bearer {world.token}"}
+    monkeypatch.setattr(Recorder, "_write_events", slow)
+    first = enrol(shop)
+    assert hangs.wait(20)
+    second = enrol(other)
+    second.join(0.5)
+    early = seen(0)
+    may_go_on.set()
+    first.join()
+    second.join()
+    assert early + seen(early[-1]) == seen(0) and len(seen(0)) == len(early) + 2
 
 
 # -- payouts -----------------------------------------------------------------------------------------------------------
