@@ -3,7 +3,20 @@
 import time
 from pathlib import Path
 
-from machine import CannotMeasure, Contestant, Goal, Postgres, Server, ask, contest, granian, gunicorn, load, say
+from machine import (
+    CannotMeasure,
+    Contestant,
+    Goal,
+    Postgres,
+    Server,
+    ask,
+    contest,
+    fair_load,
+    granian,
+    gunicorn,
+    load,
+    say,
+)
 from world import World, click_work, env_of, make_world
 
 GOAL, GOAL_RECOMMENDED, GOAL_P99, GOAL_RECORDED = 0.60, 0.80, 1.2, 0.99
@@ -23,8 +36,8 @@ class _Clicking:
 
     def run(self) -> dict[str, float]:
         before = self._count()
-        found: dict[str, float] = load(self.wrk, self.server.url, self.work, seconds=self.seconds)
-        found["recorded"] = self._settled(before + int(found["requests"])) - before
+        found: dict[str, float] = fair_load(self.wrk, self.server, self.work, seconds=self.seconds)
+        found["recorded"] = self._settled(before + int(found["dealt"])) - before
         return found
 
     def _count(self) -> int:
@@ -109,7 +122,7 @@ def _p99(one: Contestant, bare: Contestant) -> Goal:
 
 
 def _recorded(one: Contestant) -> Goal:
-    kept = one.total("recorded") / one.total("requests")
-    measured = f"{one.total('recorded'):,.0f} rows of {one.total('requests'):,.0f} clicks"
+    kept = one.total("recorded") / one.total("dealt")
+    measured = f"{one.total('recorded'):,.0f} rows of {one.total('dealt'):,.0f} clicks"
     name = f"P1 honesty, {one.name}: clicks recorded ≥ {GOAL_RECORDED}"
     return Goal(name, measured, f"{kept:.3f}", kept >= GOAL_RECORDED)

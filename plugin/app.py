@@ -92,6 +92,8 @@ def _close_at_exit(installation: Installation) -> None:
 def protect(response: Response) -> Response:
     """Set what no answer should be without; pages have a policy of their own, and a redirect shows nothing."""
     if response.status_code != 302:
+        known = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - else these are pairs
         for name, value in _HEADERS:
-            response.headers.setdefault(name, value)
+            if name.lower() not in known:
+                response.headers.add(name, value)
     return response

@@ -1,8 +1,7 @@
 """Storing deliveries: the door's half that knows the database. A delivery counts as taken once its row is committed.
 
-The rows of all requests that wait are committed together by one writer thread in each process: SQLite has one writer
-anyway, and a commit for many costs hardly more than a commit for one. Sealing stays in the requests, where it is done
-side by side.
+The rows of all requests of a process that wait are committed together: SQLite has one writer anyway, and a commit for
+many costs hardly more than a commit for one.
 """
 
 import hashlib
@@ -13,14 +12,13 @@ import re
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from operator import itemgetter
-from queue import Empty, SimpleQueue
 from typing import Any, TypedDict
 
 from sqlalchemy import PoolProxiedConnection, select
@@ -38,6 +36,7 @@ BUDGET_SECONDS = 10.0  # how long a request waits for its commit
 QUEUE_MAX = 5_000
 BATCH_MAX = 50
 ID_LENGTH_MAX, TOPIC_LENGTH_MAX = 200, 255
+_HASHED_AT_ONCE = 2_047  # bytes
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
 UNKNOWN_MAX = 10_000
 SECRETS_PURPOSE = "shop.secrets"
@@ -105,31 +104,44 @@ def _kept(headers: Headers) -> str:
     return json.dumps({name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)})
 
 
-# -- the writer --------------------------------------------------------------------------------------------------------
+def _sha256(body: bytes) -> Any:
+    """Hash a body piece by piece.
+
+    For larger pieces hashlib gives the interpreter lock away, and getting it back from a crowd of other requests takes
+    many times as long as the hash.
+    """
+    digest, whole = hashlib.sha256(), memoryview(body)
+    for first in range(0, len(whole), _HASHED_AT_ONCE):
+        digest.update(whole[first : first + _HASHED_AT_ONCE])
+    return digest
+
+
+# -- sharing commits ---------------------------------------------------------------------------------------------------
 
 
 class _Waiting:
-    """A row whose request waits; the lock is opened once, when the row is committed or has failed."""
+    """A row whose request waits; the lock is opened once: when the row is settled, or when the request shall lead."""
 
-    __slots__ = ("row", "settled", "stored", "given_up")
+    __slots__ = ("row", "woken", "leads", "stored", "given_up")
 
     def __init__(self, row: StoredRow) -> None:
         self.row = row
-        self.settled = threading.Lock()
-        self.settled.acquire()
+        self.woken = threading.Lock()
+        self.woken.acquire()
+        self.leads = False
         self.stored = False
         self.given_up = False
 
-    def settle(self, *, stored: bool) -> None:
-        self.stored = stored
-        self.settled.release()
-
 
 class Intake:
-    """Stores deliveries. Its writer starts with the first delivery of a process, so a fork after the start is fine."""
+    """Stores deliveries. The requests share their commits without a thread of their own to do it.
+
+    Whoever finds nobody committing leads: it commits its row with all that wait, tells them, and hands on to the first
+    of those who came meanwhile. So a commit costs no more wake-ups than it must, and a lone request none at all.
+    """
 
     def __init__(self, context: Context, on_stored: Callable[[], None]) -> None:
-        """``on_stored`` is called once after each commit, in the writer's thread; it should only wake the workers."""
+        """``on_stored`` is called once after each commit, in the leading request; it should only wake the workers."""
         self.context = context
         self.shops = ShopCache(context)
         self.refused: Counter[str] = Counter()  # by error code, since the start of the process
@@ -141,11 +153,11 @@ class Intake:
         _watch_forks(self)
 
     def _be_new(self) -> None:
-        """Have no thread and nothing waiting: what a fresh process begins with, forked or not."""
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._starting = threading.Lock()
+        """Have nothing waiting and nobody leading: what a fresh process begins with, forked or not."""
+        self._queueing = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
+        self._is_led = False
         self._writing = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
         self._stopped = False
 
@@ -156,26 +168,23 @@ class Intake:
         self.context.database.close()
 
     def start(self) -> None:
-        """Start the writer, if it does not run yet."""
-        with self._starting:
-            self._stopped = False
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_on, name="passalong-intake", daemon=True)
-                self._thread.start()
+        """Take deliveries, again after :meth:`stop` too."""
+        self._stopped = False
 
     def stop(self) -> None:
-        """Commit what waits, then end the writer; later deliveries are refused."""
-        with self._starting:
-            self._stopped = True
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                self._queue.put(None)
-                thread.join(BUDGET_SECONDS)
+        """Refuse later deliveries, and wait until those that wait are committed."""
+        self._stopped = True
+        end = time.monotonic() + BUDGET_SECONDS
+        while self._is_led and time.monotonic() < end:
+            time.sleep(0.01)
+        if self._writing.acquire(timeout=max(0, end - time.monotonic())):
+            self._drop_connection()
+            self._writing.release()
 
     def row(self, shop_id: int, delivery_id: str, topic: str, headers: Headers, body: bytes) -> StoredRow:
         """Make the row of a verified delivery, sealed; ``delivery_id`` may be empty where the shop gave none."""
         now = self.context.now()
-        body_sha = hashlib.sha256(body)
+        body_sha = _sha256(body)
         row = StoredRow(
             shop_id=shop_id,
             delivery_id=storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
@@ -193,17 +202,49 @@ class Intake:
 
     def store(self, row: StoredRow) -> None:
         """Return once the row, or an earlier one of the same identity, is committed; else raise Unavailable."""
-        if self._stopped or self._queue.qsize() >= QUEUE_MAX or self._is_stuck():
-            raise _unavailable()
-        if self._thread is None:
-            self.start()
         waiting = _Waiting(row)
-        self._queue.put(waiting)
-        if not waiting.settled.acquire(timeout=BUDGET_SECONDS):
-            waiting.given_up = True
-            raise _unavailable()
+        with self._queueing:
+            if self._stopped or len(self._queue) >= QUEUE_MAX or self._is_stuck():
+                raise _unavailable()
+            self._queue.append(waiting)
+            if not self._is_led:
+                self._is_led = waiting.leads = True
+        if not waiting.leads and not waiting.woken.acquire(timeout=BUDGET_SECONDS):
+            with self._queueing:
+                waiting.given_up = not waiting.leads  # it may have been asked to at the last moment
+        if waiting.leads:
+            self._lead(waiting)
         if not waiting.stored:
             raise _unavailable()
+
+    def _lead(self, own: _Waiting) -> None:
+        """Settle the rows that wait, one's own the first among them, and hand on to who came meanwhile."""
+        with self._queueing:
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_MAX))]
+            batch = [one for one in taken if not one.given_up]
+        self._busy_since = time.monotonic()
+        try:
+            with self._writing:
+                self._settle(batch)
+        finally:
+            with self._queueing:
+                self._busy_since = None
+                while self._queue and self._queue[0].given_up:
+                    self._queue.popleft()
+                heir = self._queue[0] if self._queue else None
+                self._is_led = heir is not None
+                if heir is not None:
+                    heir.leads = True
+            for one in batch:
+                if one is not own:
+                    one.woken.release()
+            if heir is not None:
+                heir.woken.release()
+        if any(one.stored for one in batch):
+            try:
+                self._on_stored()
+            except Exception:
+                _log.exception("Waking the workers failed; they look for themselves a little later.")
 
     def count_refused(self, code: str) -> int:
         """Count a delivery that the door refused; return how many there were for that reason."""
@@ -212,59 +253,28 @@ class Intake:
             return self.refused[code]
 
     def _is_stuck(self) -> bool:
-        """Tell whether the database has kept the writer for a whole budget; then nobody else should queue behind it."""
+        """Tell whether the database has kept a commit for longer than it may; then nobody should queue behind it."""
         since = self._busy_since
         return since is not None and time.monotonic() - since > BUDGET_SECONDS
 
-    def _write_on(self) -> None:
-        running = True
-        while running:
-            batch, running = self._next_batch()
-            self._busy_since = time.monotonic()
-            with self._writing:
-                self._settle(batch)
-            self._busy_since = None
-        self._drop_connection()
-
-    def _next_batch(self) -> tuple[list[_Waiting], bool]:
-        """Wait for the first row, then take all that queued meanwhile; tell whether there is to be another batch."""
-        batch: list[_Waiting] = []
-        one = self._queue.get()
-        try:
-            while one is not None:
-                if not one.given_up:
-                    batch.append(one)
-                if len(batch) == BATCH_MAX:
-                    return batch, True
-                one = self._queue.get_nowait()
-        except Empty:
-            return batch, True
-        return batch, False
-
     def _settle(self, batch: Sequence[_Waiting]) -> None:
-        """Commit a batch and tell who waits; where the rows themselves fail, each is tried alone."""
+        """Commit a batch and note what is stored; where the rows themselves fail, each is tried alone."""
         if not batch:
             return
         # In one order everywhere, or two processes with the same two deliveries would wait for each other.
         batch = sorted(batch, key=lambda one: _identity(one.row))
         try:
             self._commit([one.row for one in batch])
-        except Exception as error:  # whatever it was, the writer lives on and those who wait get their answer
+        except Exception as error:  # whatever it was, the next one leads and those who wait get their answer
             self._drop_connection()
             if len(batch) > 1 and isinstance(error, self._driver.Error) and not self._is_outage(error):
                 for one in batch:
                     self._settle([one])
                 return
             _log.error("%d deliveries could not be stored: %s", len(batch), type(error).__name__)
-            for one in batch:
-                one.settle(stored=False)
             return
         for one in batch:
-            one.settle(stored=True)
-        try:
-            self._on_stored()
-        except Exception:
-            _log.exception("Waking the workers failed; they look for themselves a little later.")
+            one.stored = True
 
     def _commit(self, rows: Sequence[StoredRow]) -> None:
         """Commit; once more where the connection was found dead, for a row that is there already is left alone."""
@@ -281,8 +291,12 @@ class Intake:
         is_sqlite = self.context.database.is_sqlite
         if self._connection is None:
             self._connection = self.context.database.engine.raw_connection()
-            if not is_sqlite:  # where our connections commit by themselves anyway
+            budget = round(BUDGET_SECONDS * 1000)  # a request waits here, so the database may not keep it for longer
+            if is_sqlite:  # where our connections commit by themselves anyway
+                self._driver_connection().execute(f"PRAGMA busy_timeout={budget}")
+            else:
                 self._driver_connection().autocommit = True
+                self._driver_connection().execute(f"SET statement_timeout = {budget}")
         statement = _insert("?" if is_sqlite else "%s", len(rows))
         self._driver_connection().execute(statement, tuple(chain.from_iterable(map(_values, rows))))
 
