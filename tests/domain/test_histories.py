@@ -17,8 +17,8 @@ from plugin.errors import InvariantBroken
 from tests.domain.builders import fixed
 from tests.histories import KINDS_OF_HISTORY, History, Kind, Tally, World, history, live
 
-COUNT = int(os.environ.get("PASSALONG_TEST_HISTORIES", "6000"))
-PARTS = 2
+COUNT = int(os.environ.get("PASSALONG_TEST_HISTORIES", "20000"))
+PARTS = 8
 
 
 @pytest.mark.timeout(3_600)

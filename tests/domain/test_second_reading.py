@@ -21,7 +21,7 @@ from tests.domain.builders import hash_email, story
 from tests.domain.random_orders import Drawn, draw
 from tests.second_reading import reckon
 
-VOLUME = int(os.environ.get("PASSALONG_TEST_VOLUME", "30000"))
+VOLUME = int(os.environ.get("PASSALONG_TEST_VOLUME", "100000"))
 PARTS = 4
 
 
