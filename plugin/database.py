@@ -4,21 +4,35 @@ SQLite runs in WAL with full synchronisation and takes its write lock when a wri
 writers queue instead of failing half-way. PostgreSQL reads committed rows; writers of a shop's books lock its head row.
 """
 
+import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Connection, Dialect, Engine, Text, bindparam, create_engine, event
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from plugin.errors import Unavailable
 
 T = TypeVar("T")
 BUSY_SECONDS = 30
 TRIES = 5
+# A server or a network that is gone without a word is noticed in about ten seconds, not in the kernel's many minutes.
+_TIME_OUTS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _AGAIN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
 
@@ -33,6 +47,8 @@ class Database:
             options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         else:
             options["pool_pre_ping"] = True
+            asked = make_url(url).query
+            options["connect_args"] = {name: value for name, value in _TIME_OUTS.items() if name not in asked}
         self.engine: Engine = create_engine(url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -105,3 +121,50 @@ def raise_if_unavailable(error: DBAPIError) -> None:
     """Raise Unavailable where the database itself could not be had (down, locked, full)."""
     if error.connection_invalidated or isinstance(error, OperationalError):
         raise Unavailable("database_unavailable", "The database could not take it now. Try again.") from error
+
+
+# --- many values in one parameter -----------------------------------------------------------------------------------
+
+
+class _Values(TypeDecorator[Any]):
+    """A list as one parameter: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.item))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return json.dumps(value) if dialect.name == "sqlite" else value
+
+
+class _Among(FunctionElement[bool]):
+    name = "among"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are compiled
+
+
+def among(column: ColumnElement[Any], values: Collection[int] | Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the values, however many.
+
+    Unlike ``column.in_(values)`` it is the same statement for any number of them, which every layer below then knows
+    already, and no database's limit of parameters is in the way.
+    """
+    return _Among(column, bindparam(None, list(values), type_=_Values(column.type)))

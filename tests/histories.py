@@ -207,6 +207,7 @@ class World:
     def _hear_fact(self, fact: Fact) -> None:
         if isinstance(fact, Identity):
             self.identities[fact.sharer] = fact
+            self.known = Known(replace(self.known.roster, identities=dict(self.identities)), self.known.tokens)
         elif isinstance(fact, SharerFact):
             self.sharers[fact.sharer] = _with(self.sharers.get(fact.sharer, ()), fact)
         elif isinstance(fact, CodeFact):

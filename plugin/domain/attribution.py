@@ -125,6 +125,8 @@ def names_a_sharer(touch: Touch, moment: int, roster: Roster, tokens: Mapping[st
 
 def telling_touch(story: Story, roster: Roster, tokens: Mapping[str, Token | None]) -> Touch:
     """Return the touch of the earliest state that names a sharer of this shop, else of the earliest state."""
+    if len(story.touches) == 1:
+        return story.touches[0][1]
     moment = story.first.placed_at
     named = (touch for _, touch in story.touches if names_a_sharer(touch, moment, roster, tokens))
     return next(named, story.touches[0][1])

@@ -104,23 +104,40 @@ class LineFigures:
     base: Exact
     amount: Exact
     items: Exact
-    earns: Exact
-    names_currency: bool
+    currency: str
 
     @property
     def commissioned(self) -> bool:
         """Tell whether the line's pay is anything but ``none``."""
         return self.pay.name != "none"
 
+    @property
+    def earns(self) -> Exact:
+        """Return what the line earns by itself: nothing where its pay is once per order."""
+        return 0 if self.pay.per_order else self.pay.reckon(self, self.currency)
+
+    @property
+    def names_currency(self) -> bool:
+        """Tell whether the line's pay speaks of the order's currency at all."""
+        return self.pay.names(self.currency)
+
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """What one role earns, in minor units, and how the direct amount stands on the lines."""
+    """What one role earns, in minor units; of the direct one, what each line weighs in it, in exact micros."""
 
     role: str
     sharer: int
     minor: int
-    by_line: tuple[int, ...] = ()
+    weights: tuple[Exact, ...] = ()
+    unit: int = 1
+
+    @property
+    def by_line(self) -> tuple[int, ...]:
+        """Return how the direct amount stands on the lines, in minor units that add up to it."""
+        if not self.minor:
+            return (0,) * len(self.weights)
+        return tuple(spread(self.minor, list(self.weights), unit=self.unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +185,7 @@ def _figures(order: Order, remains: Remains, plan: Plan, frozen: Frozen) -> tupl
         pay = rule.pay if rule else plan.default
         kept = line.quantity if left.amount == line.amount else Fraction(left.amount * line.quantity, line.amount)
         items: Exact = min(left.quantity, kept) if line.amount else 0
-        seen = LineFigures(line, rule, pay, base, left.amount, items, 0, pay.names(order.currency))
-        earns = 0 if pay.per_order else pay.reckon(seen, order.currency)
-        figures.append(LineFigures(line, rule, pay, base, left.amount, items, earns, seen.names_currency))
+        figures.append(LineFigures(line, rule, pay, base, left.amount, items, order.currency))
     return tuple(figures)
 
 
@@ -191,16 +206,13 @@ def _with_per_order(figures: Sequence[LineFigures], currency: str) -> list[Exact
     return earns
 
 
-def _direct(figures: Sequence[LineFigures], base: Exact, plan: Plan, currency: str) -> tuple[int, tuple[int, ...]]:
-    """Round the direct amount once, cut it to the cap and the bases, and stand it on the lines (step 4)."""
+def _direct(earns: Sequence[Exact], base: Exact, plan: Plan, currency: str) -> int:
+    """Round the direct amount once, and cut it to the cap and the bases (step 4)."""
     unit = step(currency)
-    earns = _with_per_order(figures, currency)
     amount = min(round_to_minor(sum(earns), currency, unit=unit), round_to_minor(base, currency, unit=unit))
     if currency in plan.order_cap:
         amount = min(amount, round_to_minor(plan.order_cap[currency], currency, unit=unit))
-    if not amount:
-        return 0, (0,) * len(figures)
-    return amount, tuple(spread(amount, earns, unit=unit))
+    return amount
 
 
 def reckon(order: Order, refunds: Sequence[Refund], frozen: Frozen, plan: Plan, *, earning: bool) -> Reckoning:
@@ -214,8 +226,9 @@ def reckon(order: Order, refunds: Sequence[Refund], frozen: Frozen, plan: Plan, 
     if frozen.sharer is None:
         return Reckoning(figures, (), 0, remains.flags)
     base: Exact = sum(figure.base for figure in figures if figure.commissioned)
-    direct, by_line = _direct(figures, base, plan, currency) if earning else (0, (0,) * len(figures))
-    roles = [Earned(DIRECT, frozen.sharer, direct, by_line)]
+    earns = _with_per_order(figures, currency)
+    direct = _direct(earns, base, plan, currency) if earning else 0
+    roles = [Earned(DIRECT, frozen.sharer, direct, tuple(earns), unit)]
     rates = [(UPLINE, sharer, plan.upline_rate) for sharer in frozen.uplines]
     rates += [(BUYER, frozen.buyer, plan.cashback_rate)] if frozen.buyer is not None else []
     for role, sharer, rate in rates:

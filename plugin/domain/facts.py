@@ -6,6 +6,7 @@ holds at a moment is the fact with the greatest (at, seq) not after it, so later
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from plugin.domain.order import Customer
@@ -86,7 +87,7 @@ class Link:
     campaign: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Roster:
     """The sharers of one shop that an order may concern, with their facts."""
 
@@ -119,9 +120,23 @@ class Roster:
 
     def buyer_at(self, customer: Customer | None, moment: int) -> int | None:
         """Return the buyer's own approved sharer: same customer id first, then the lowest number."""
-        found = [who for who in self.identities.values() if who.is_buyer(customer)]
-        found.sort(key=lambda who: (customer is None or who.customer_id != customer.id, who.sharer))
+        if customer is None:
+            return None
+        by_id, by_email = self._buyers
+        found = by_id.get(customer.id, []) + by_email.get(customer.email_hash, [])
         return next((who.sharer for who in found if self.approved_at(who.sharer, moment)), None)
+
+    @cached_property
+    def _buyers(self) -> tuple[dict[str | None, list[Identity]], dict[str | None, list[Identity]]]:
+        """Return the identities by customer id and by e-mail hash, the lowest number first."""
+        by_id: dict[str | None, list[Identity]] = {}
+        by_email: dict[str | None, list[Identity]] = {}
+        for who in sorted(self.identities.values(), key=lambda who: who.sharer):
+            if who.customer_id is not None:
+                by_id.setdefault(who.customer_id, []).append(who)
+            if who.email_hash is not None:
+                by_email.setdefault(who.email_hash, []).append(who)
+        return by_id, by_email
 
     def until(self, seq: int) -> "Roster":
         """Return the roster as it was recorded up to ``seq``."""

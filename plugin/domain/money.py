@@ -12,6 +12,7 @@ from plugin.errors import Malformed
 Exact = int | Fraction
 
 MICROS = 1_000_000
+POWERS = (1, 10, 100, 1_000, 10_000)  # of ten, by a currency's digits
 
 # ISO 4217 list one: digits after the decimal sign. Codes without a minor unit (gold, testing, …) are no money here.
 _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
@@ -92,8 +93,10 @@ def format_micros(micros: int) -> str:
 
 def round_to_minor(exact: Exact, currency: str, *, unit: int = 1) -> int:
     """Round exact micros half to even to minor units, in multiples of ``unit`` minor units."""
-    per_unit = Fraction(MICROS * unit, 10 ** digits(currency))
-    return round(exact / per_unit) * unit
+    step_size, scale = exact.denominator * MICROS * unit, POWERS[digits(currency)]
+    units, rest = divmod(exact.numerator * scale, step_size)
+    is_up = 2 * rest > step_size or (2 * rest == step_size and units % 2 == 1)
+    return (units + is_up) * unit
 
 
 def format_minor(minor: int, currency: str) -> str:

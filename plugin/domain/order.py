@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from plugin.domain.moment import format_moment, parse_moment
 from plugin.domain.money import digits, format_micros, parse_micros
+from plugin.domain.stored_json import canonical
 from plugin.errors import Malformed
 
 STATUSES = ("open", "cancelled")
@@ -389,7 +390,7 @@ def _stored(order: Order) -> dict[str, Any]:
 
 def state_of(order: Order) -> State:
     """Give a stated order its canonical text (RFC 8785) and its place among the states of that order."""
-    text = json.dumps(_stored(order), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = canonical(_stored(order))
     key = (
         order.updated_at,
         STATUSES.index(order.status),

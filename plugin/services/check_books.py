@@ -6,7 +6,6 @@ what it is compared with. The digests tell which row was changed or removed behi
 
 import hashlib
 import json
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, case, func, or_, select, text
 
+from plugin.database import among
 from plugin.domain import payout as payout_states
 from plugin.domain.ledger import EDGES, HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES, SHOP_PURPOSES
 from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
@@ -231,7 +231,7 @@ class _ShopCheck:
     def _body_holds(self, row: Row[Any]) -> bool:
         try:
             return bool(hashlib.sha256(unseal(self.context, row.body)[1]).digest() == row.body_sha)
-        except (BadSignature, ValueError, zlib.error):
+        except (BadSignature, ValueError):
             return False
 
     # --- decisions and targets ---------------------------------------------------------------------------------------
@@ -257,18 +257,21 @@ class _ShopCheck:
         ids = [row.id for row in rows]
         records = {row.id: _Told(row.id, row.ref, row=row) for row in rows}
         for one in self.connection.execute(
-            select(order_state).where(order_state.c.order_id.in_(ids)).order_by(order_state.c.id)
+            select(order_state).where(among(order_state.c.order_id, ids)).order_by(order_state.c.id)
         ):
             try:
                 state = stories.unpack(one.body)
-            except (Malformed, LookupError, TypeError, ValueError, zlib.error):
-                self._note(f"a normal form of order {records[one.order_id].row.ref} cannot be read")
+            except (Malformed, LookupError, TypeError, ValueError):
+                self._note(f"order_state {one.id} of order {records[one.order_id].row.ref} cannot be read")
                 continue
             if state.sha != one.sha:
-                self._note(f"a normal form of order {records[one.order_id].row.ref} is not what its name says")
+                self._note(
+                    f"order_state {one.id} of order {records[one.order_id].row.ref} was changed behind the books' back:"
+                    " its name, which is its digest, says otherwise"
+                )
             records[one.order_id].states.append((one.position, state))
         for one in self.connection.execute(
-            select(fact).where(fact.c.order_id.in_(ids), fact.c.kind.in_(("deleted", "release")))
+            select(fact).where(among(fact.c.order_id, ids), fact.c.kind.in_(("deleted", "release")))
         ):
             if one.kind == "deleted":
                 records[one.order_id].deletions.append((one.position, one.at))
@@ -277,7 +280,7 @@ class _ShopCheck:
         for order_id, facts in load_order_facts(self.connection, ids).items():
             records[order_id].facts = facts
         for one in self.connection.execute(
-            select(decision).where(decision.c.order_id.in_(ids)).order_by(decision.c.position)
+            select(decision).where(among(decision.c.order_id, ids)).order_by(decision.c.position)
         ):
             records[one.order_id].decision = one.body
         return records
@@ -286,7 +289,7 @@ class _ShopCheck:
         """Return the records of the same customers' other orders."""
         customers = {record.row.customer_key for record in records.values()} - {None}
         rows = self.connection.execute(
-            select(orders).where(orders.c.shop_id == self.shop.id, orders.c.customer_key.in_(customers))
+            select(orders).where(orders.c.shop_id == self.shop.id, among(orders.c.customer_key, customers))
         ).all()
         return self._records([row for row in rows if row.id not in records])
 
@@ -363,7 +366,7 @@ class _ShopCheck:
                     func.sum(transfer.c.amount).label("amount"),
                 )
                 .join(account, account.c.id == side)
-                .where(transfer.c.order_id.in_(ids), account.c.sharer_id != 0)
+                .where(among(transfer.c.order_id, ids), account.c.sharer_id != 0)
                 .group_by(
                     transfer.c.order_id,
                     transfer.c.sharer_id,
@@ -378,7 +381,7 @@ class _ShopCheck:
 
     def _cached_lots(self, ids: Sequence[int]) -> dict[int, dict[LotKey, Mapping[str, int]]]:
         found: dict[int, dict[LotKey, Mapping[str, int]]] = defaultdict(dict)
-        for row in self.connection.execute(select(lot).where(lot.c.order_id.in_(ids))).mappings():
+        for row in self.connection.execute(select(lot).where(among(lot.c.order_id, ids))).mappings():
             found[row["order_id"]][(row["sharer_id"], row["role"], row["currency"])] = dict(row)
         return found
 

@@ -13,7 +13,7 @@ PURPOSE = "books"
 
 # The columns a row's digest covers: all that was written, but for numbers the database gives.
 SEALED: dict[str, tuple[str, ...]] = {
-    "pa_order_state": ("shop_id", "order_id", "sha", "body", "delivery_id", "position"),
+    "pa_order_state": ("shop_id", "order_id", "sha", "delivery_id", "position"),  # sha is the body's own digest
     "pa_fact": (
         "shop_id", "kind", "at", "recorded_at", "actor", "sharer_id", "order_id", "code", "body", "position",
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
+from plugin.database import among
 from plugin.domain.facts import STATUSES
 from plugin.domain.moment import SECOND
 from plugin.domain.order import normalise_code, normalise_email
@@ -145,7 +146,7 @@ def statuses_of(connection: Connection, shop_id: int) -> dict[int, str]:
 
 def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Return the codes each sharer holds now, as they were written."""
-    mine = select(fact.c.shop_id, fact.c.code).where(fact.c.kind == "code", fact.c.sharer_id.in_(sharers)).distinct()
+    mine = select(fact.c.shop_id, fact.c.code).where(fact.c.kind == "code", among(fact.c.sharer_id, sharers)).distinct()
     found: dict[tuple[int, str], Row[Any]] = {}
     for shop_id, code in connection.execute(mine):
         found[(shop_id, code)] = _holder(connection, shop_id, code)
@@ -231,7 +232,7 @@ def _settle_concerned(
     shop_id, connection = recorder.shop.id, recorder.connection
     concerned: set[int] = set()
     if codes:
-        named = select(order_code.c.order_id).where(order_code.c.shop_id == shop_id, order_code.c.code.in_(codes))
+        named = select(order_code.c.order_id).where(order_code.c.shop_id == shop_id, among(order_code.c.code, codes))
         concerned |= set(connection.execute(named).scalars())
     own = []
     if email_hash is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
+from plugin.database import among
 from plugin.domain.moment import DAY
 from plugin.models import delivery
 from plugin.services.context import Context
@@ -37,4 +38,4 @@ def forget(connection: Connection, numbers: Sequence[int]) -> None:
     """Erase the bodies of these deliveries; SQLite overwrites what they occupied."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
-    connection.execute(update(delivery).where(delivery.c.id.in_(numbers)).values(body=None))
+    connection.execute(update(delivery).where(among(delivery.c.id, numbers)).values(body=None))

@@ -6,7 +6,6 @@ later are stored as any other, so the shop has to erase the buyer too.
 
 import logging
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import unquote
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, update
 
 from plugin import shops
-from plugin.database import Database
+from plugin.database import Database, among
 from plugin.domain.order import normalise_email
 from plugin.errors import BadRequest, BadSignature, Malformed, NotFound, Unavailable
 from plugin.models import delivery, idempotency, order_state, orders, person, sharer, shop
@@ -85,7 +84,7 @@ def _know(
     count = -1
     while count < len(buyer.numbers):
         count = len(buyer.numbers)
-        theirs: list[ColumnElement[bool]] = [orders.c.customer_email.in_(buyer.hashes)]
+        theirs: list[ColumnElement[bool]] = [among(orders.c.customer_email, buyer.hashes)]
         theirs += [and_(orders.c.shop_id == one, orders.c.customer_key == key) for one, key in buyer.customers]
         _add(buyer, connection.execute(_orders(shop_id).where(or_(*theirs))).all())
     return buyer
@@ -120,7 +119,7 @@ def _erase_deliveries(context: Context, buyer: Buyer, shop_id: int) -> int:
                 forget(connection, numbers)
                 connection.execute(
                     update(delivery)
-                    .where(delivery.c.id.in_(numbers), delivery.c.state == "stored")
+                    .where(among(delivery.c.id, numbers), delivery.c.state == "stored")
                     .values(state="quarantined", reason=ERASED_UNREAD, lease_by=None, lease_until=None)
                 )
         erased += len(numbers)
@@ -148,7 +147,7 @@ def _told_by(context: Context, buyer: Buyer, numbers: Sequence[int]) -> set[int]
     """Return those deliveries that first told a state of the buyer's orders."""
     if not buyer.numbers:
         return set()
-    wanted = select(order_state.c.delivery_id, order_state.c.order_id).where(order_state.c.delivery_id.in_(numbers))
+    wanted = select(order_state.c.delivery_id, order_state.c.order_id).where(among(order_state.c.delivery_id, numbers))
     with context.database.reading() as connection:
         return {row.delivery_id for row in connection.execute(wanted) if row.order_id in buyer.numbers}
 
@@ -157,7 +156,7 @@ def _speaks_of(context: Context, buyer: Buyer, shop_id: int, platform: str, row:
     """Tell whether a delivery holds an address of the buyer anywhere, or is about one of their orders or about them."""
     try:
         headers, body = unseal(context, row.body)
-    except (BadSignature, zlib.error, ValueError):
+    except (BadSignature, ValueError):
         _log.error("Delivery dlv_%d cannot be opened, so nobody can tell whom it speaks of.", row.id)
         return False
     if _names(context, buyer, headers + "\n" + body.decode("utf-8", "replace")):
@@ -194,7 +193,7 @@ def _is_theirs(buyer: Buyer, shop_id: int, refs: set[str], order: Mapping[str, A
 
 def _erase_persons(context: Context, connection: Connection, buyer: Buyer, shop_id: int | None) -> int:
     """Empty the persons the buyer is; within one shop only those who are no sharers of another."""
-    theirs: list[ColumnElement[bool]] = [person.c.email_hash.in_(buyer.hashes)]
+    theirs: list[ColumnElement[bool]] = [among(person.c.email_hash, buyer.hashes)]
     for one, key in buyer.customers:
         if key.startswith("id:"):
             same = and_(sharer.c.shop_id == one, sharer.c.customer_id == key.removeprefix("id:"))
@@ -205,7 +204,7 @@ def _erase_persons(context: Context, connection: Connection, buyer: Buyer, shop_
     numbers = connection.execute(wanted).scalars().all()
     if numbers:
         nothing = {"email": None, "name": None, "locale": None, "erased_at": context.now()}
-        connection.execute(update(person).where(person.c.id.in_(numbers)).values(nothing))
+        connection.execute(update(person).where(among(person.c.id, numbers)).values(nothing))
     _forget_answers(context, connection, buyer, [public_id.show(public_id.PERSON, number) for number in numbers])
     return len(numbers)
 

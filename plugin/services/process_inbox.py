@@ -8,15 +8,14 @@ import logging
 import os
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
 
-from plugin import shops
-from plugin.database import again
+from plugin import compression, shops
+from plugin.database import again, among
 from plugin.domain.moment import SECOND
 from plugin.domain.order import State, merge, read_order, state_of, story_of
 from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
@@ -27,7 +26,7 @@ from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.settle_order import Stored, load_work, settle
 
 LEASE_SECONDS = 20
-BATCH = 200
+BATCH = 500
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 ATTEMPTS_MAX = 6
 SEALED_FOR = "delivery"
@@ -123,7 +122,7 @@ def lease(connection: Connection, numbers: Sequence[int], now: int, **values: ob
         return ()
     rows = connection.execute(
         update(delivery)
-        .where(delivery.c.id.in_(numbers))
+        .where(among(delivery.c.id, numbers))
         .values(lease_by=worker_name(), lease_until=now + LEASE_SECONDS * SECOND, **values)
         .returning(delivery)
     ).all()
@@ -133,7 +132,7 @@ def lease(connection: Connection, numbers: Sequence[int], now: int, **values: ob
 def process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
     """Read and settle deliveries that this worker has leased."""
     with context.database.reading() as connection:
-        found = connection.execute(select(shop).where(shop.c.id.in_({row.shop_id for row in rows})))
+        found = connection.execute(select(shop).where(among(shop.c.id, {row.shop_id for row in rows})))
         platforms = {row.id: row.platform for row in found}
         kept = _kept_states(connection, [row.id for row in rows if row.body is None])
     reads = [
@@ -150,7 +149,7 @@ def _kept_states(connection: Connection, numbers: Sequence[int]) -> dict[int, li
     """Return the normal forms that are kept of deliveries, by our number."""
     found: dict[int, list[State]] = {}
     if numbers:
-        kept = select(order_state.c.delivery_id, order_state.c.body).where(order_state.c.delivery_id.in_(numbers))
+        kept = select(order_state.c.delivery_id, order_state.c.body).where(among(order_state.c.delivery_id, numbers))
         for row in connection.execute(kept.order_by(order_state.c.id)):
             found.setdefault(row.delivery_id, []).append(stories.unpack(row.body))
     return found
@@ -175,6 +174,7 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
         keys = context.keys
         for order in said.orders:
             one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
+            stories.pack(one.states[-1].text)  # remembered: it is done here, before the shop's other writers must wait
         one.deleted = list(said.deleted)
     except Malformed as error:
         one.reason = error.message
@@ -191,13 +191,13 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
 def seal(context: Context, headers: str, body: bytes) -> bytes:
     """Compress and encrypt what came through the door; ``headers`` is JSON."""
     head = headers.encode()
-    packed = zlib.compress(len(head).to_bytes(4, "big") + head + body, 1)
+    packed = compression.pack(len(head).to_bytes(4, "big") + head + body)
     return context.keys.seal(SEALED_FOR, packed)
 
 
 def unseal(context: Context, sealed: bytes) -> tuple[str, bytes]:
     """Return (headers as JSON, body) of a stored delivery; raise BadSignature where no key opens it."""
-    opened = zlib.decompress(context.keys.open(SEALED_FOR, sealed))
+    opened = compression.unpack(context.keys.open(SEALED_FOR, sealed))
     length = int.from_bytes(opened[:4], "big")
     return opened[4 : 4 + length].decode(), opened[4 + length :]
 
@@ -260,7 +260,7 @@ def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
     """Return the deliveries this worker still holds; a lease that ran out may have been taken over and finished."""
     rows = connection.execute(
         select(delivery.c.id).where(
-            delivery.c.id.in_([one.id for one in reads]),
+            among(delivery.c.id, [one.id for one in reads]),
             delivery.c.state == "stored",
             delivery.c.lease_by == worker_name(),
         )
@@ -275,7 +275,7 @@ def _take_in(
     connection = recorder.connection
     refs = {state.order.id for one in reads for state in one.states} | {ref for one in reads for ref in one.deleted}
     rows = connection.execute(
-        select(orders).where(orders.c.shop_id == recorder.shop.id, orders.c.ref.in_(refs)).with_for_update()
+        select(orders).where(orders.c.shop_id == recorder.shop.id, among(orders.c.ref, refs)).with_for_update()
     ).all()
     works = {work.ref: work for work in load_work(rows)}
     told = _known_states(connection, list(works.values()), reads)
@@ -286,7 +286,8 @@ def _take_in(
         for state in one.states:
             ref = state.order.id
             work = works[ref]
-            work.story = merge(work.story, story_of(state))
+            if work.story.now is not state:  # which is the one that has just opened the order
+                work.story = merge(work.story, story_of(state))
             news[ref] = one.id
             if (work.id, state.sha) not in told:
                 told.add((work.id, state.sha))
@@ -310,7 +311,7 @@ def _known_states(connection: Connection, works: Sequence[Stored], reads: Sequen
         return set()
     rows = connection.execute(
         select(order_state.c.order_id, order_state.c.sha).where(
-            order_state.c.order_id.in_([work.id for work in works]), order_state.c.sha.in_(shas)
+            among(order_state.c.order_id, [work.id for work in works]), among(order_state.c.sha, shas)
         )
     )
     return {(row.order_id, row.sha) for row in rows}
@@ -331,7 +332,7 @@ def _open_orders(recorder: Recorder, works: dict[str, Stored], reads: Sequence[R
     recorder.connection.execute(
         update(delivery)
         .where(
-            delivery.c.shop_id == recorder.shop.id, delivery.c.state == "waiting", delivery.c.order_ref.in_(list(fresh))
+            delivery.c.shop_id == recorder.shop.id, delivery.c.state == "waiting", among(delivery.c.order_ref, fresh)
         )
         .values(state="stored", due_at=recorder.now, reason=None, lease_by=None, lease_until=None)
     )
@@ -356,7 +357,7 @@ def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, str]) 
     free = {"lease_by": None, "lease_until": None}
     done = [one.id for one in reads if one.reason is None and one.id not in waits]
     values = {"state": "done", "reason": None, "order_ref": None, **free}
-    connection.execute(update(delivery).where(delivery.c.id.in_(done)).values(values))
+    connection.execute(update(delivery).where(among(delivery.c.id, done)).values(values))
     for one in reads:
         if one.reason is not None:
             values = {"state": "quarantined", "reason": one.reason, **free}

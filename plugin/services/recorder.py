@@ -4,7 +4,6 @@ Opening it takes the shop's head row, so the writers of a shop's books queue; wh
 under them. ``position`` numbers the transactions of a shop; as-of questions ("what was known at the release?") use it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,10 @@ from sqlalchemy import Connection, Row, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from plugin.database import among
 from plugin.domain import ledger
 from plugin.domain.ledger import Move
+from plugin.domain.stored_json import canonical, compact
 from plugin.models import (
     account,
     chain,
@@ -133,7 +134,7 @@ class Recorder:
             "sharer_id": sharer_id,
             "order_id": order[0] if order else None,
             "code": code,
-            "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+            "body": canonical(body),
         }
         self._buffers[fact].append(self._seal(fact, row, order[1] if order else None, "facts"))
 
@@ -184,7 +185,7 @@ class Recorder:
 
     def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """Tell the followers of the event stream, once this transaction is committed."""
-        self._events.append((kind, json.dumps(data, ensure_ascii=False, separators=(",", ":"))))
+        self._events.append((kind, compact(data)))
 
     # --- closing ----------------------------------------------------------------------------------------------------
 
@@ -207,7 +208,7 @@ class Recorder:
         sharers = {key[1] for key in keys}
         rows = self.connection.execute(
             select(account.c.id, account.c.sharer_id, account.c.currency, account.c.purpose).where(
-                account.c.shop_id == self.shop.id, account.c.sharer_id.in_(sharers)
+                account.c.shop_id == self.shop.id, among(account.c.sharer_id, sharers)
             )
         )
         found = {(self.shop.id, row.sharer_id, row.currency, row.purpose): row.id for row in rows}
@@ -230,9 +231,7 @@ class Recorder:
         if not self._macs:
             self._write_events()
             return
-        manifest = json.dumps(
-            {"orders": self._orders, "others": self._others}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-        )
+        manifest = canonical({"orders": self._orders, "others": self._others})
         mac = link_mac(self.key, self._before, self.position, manifest, self._macs)
         self.connection.execute(
             chain.insert().values(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
 
-from plugin.database import again
+from plugin.database import again, among
 from plugin.domain.ledger import Move
 from plugin.domain.money import format_minor
 from plugin.models import lot, orders, shop
@@ -64,7 +64,7 @@ def _release_some(context: Context, shop_id: int, moment: int, actor: str, total
         for row in rows:
             recorder.add_fact("release", {"now": moment}, at=row.release_at, order=(row.id, row.ref))
         pending = recorder.connection.execute(
-            select(lot).where(lot.c.order_id.in_(list(refs)), lot.c.pending > 0).order_by(lot.c.order_id)
+            select(lot).where(among(lot.c.order_id, refs), lot.c.pending > 0).order_by(lot.c.order_id)
         ).all()
         for one in pending:
             recorder.add_transfer(
@@ -81,7 +81,7 @@ def _release_some(context: Context, shop_id: int, moment: int, actor: str, total
         for order_id in {one.order_id for one in pending}:
             recorder.emit("order.released", {"shop": recorder.shop.key, "order": refs[order_id]})
         recorder.connection.execute(
-            update(orders).where(orders.c.id.in_(list(refs))).values(released=recorder.position)
+            update(orders).where(among(orders.c.id, refs)).values(released=recorder.position)
         )
     total.count += batch.count
     total.amounts.update(batch.amounts)

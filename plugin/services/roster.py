@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
+from plugin.database import among
 from plugin.domain.attribution import Token
 from plugin.domain.facts import CodeFact, HoldFact, Identity, Link, ManualFact, Roster, SharerFact
 from plugin.domain.order import Customer, Touch, normalise_code
@@ -32,7 +33,7 @@ def load_plans(connection: Connection, shop_id: int) -> tuple[PlanVersion, ...]:
 def load_order_facts(connection: Connection, order_ids: Collection[int]) -> dict[int, OrderFacts]:
     """Return the manual decisions and holds of the orders, by our number."""
     rows = connection.execute(
-        select(fact).where(fact.c.order_id.in_(order_ids), fact.c.kind.in_(("manual", "hold"))).order_by(fact.c.id)
+        select(fact).where(among(fact.c.order_id, order_ids), fact.c.kind.in_(("manual", "hold"))).order_by(fact.c.id)
     )
     manual: dict[int, list[ManualFact]] = {}
     holds: dict[int, list[HoldFact]] = {}
@@ -92,7 +93,7 @@ def _claims(keys: Keys, shop_id: int, texts: Iterable[str]) -> dict[str, Any]:
 def _links(connection: Connection, shop_id: int, numbers: Collection[int]) -> dict[int, Any]:
     if not numbers:
         return {}
-    rows = connection.execute(select(link).where(link.c.shop_id == shop_id, link.c.number.in_(numbers)))
+    rows = connection.execute(select(link).where(link.c.shop_id == shop_id, among(link.c.number, numbers)))
     return {row.number: row for row in rows}
 
 
@@ -109,9 +110,8 @@ def _token(claim: Any, links: Mapping[int, Any]) -> Token | None:
 def _codes(connection: Connection, shop_id: int, names: Collection[str]) -> dict[str, tuple[CodeFact, ...]]:
     if not names:
         return {}
-    rows = connection.execute(
-        select(fact).where(fact.c.shop_id == shop_id, fact.c.code.in_(names), fact.c.kind == "code").order_by(fact.c.id)
-    )
+    known = select(fact).where(fact.c.shop_id == shop_id, among(fact.c.code, names), fact.c.kind == "code")
+    rows = connection.execute(known.order_by(fact.c.id))
     found: dict[str, list[CodeFact]] = {}
     for row in rows:
         found.setdefault(row.code, []).append(CodeFact(row.position, row.at, row.code, row.sharer_id))
@@ -123,7 +123,7 @@ def _buyers(connection: Connection, shop_id: int, customers: Collection[Customer
     hashes = {one.email_hash for one in customers if one.email_hash is not None}
     if not ids and not hashes:
         return set()
-    matches = or_(sharer.c.customer_id.in_(ids), sharer.c.email_hash.in_(hashes))
+    matches = or_(among(sharer.c.customer_id, ids), among(sharer.c.email_hash, hashes))
     return set(connection.execute(select(sharer.c.id).where(sharer.c.shop_id == shop_id, matches)).scalars())
 
 
@@ -131,7 +131,7 @@ def _sharer_facts(connection: Connection, sharers: Collection[int]) -> dict[int,
     if not sharers:
         return {}
     rows = connection.execute(
-        select(fact).where(fact.c.sharer_id.in_(sharers), fact.c.kind == "sharer").order_by(fact.c.id)
+        select(fact).where(among(fact.c.sharer_id, sharers), fact.c.kind == "sharer").order_by(fact.c.id)
     )
     found: dict[int, list[SharerFact]] = {}
     for row in rows:
@@ -145,5 +145,5 @@ def _sharer_facts(connection: Connection, sharers: Collection[int]) -> dict[int,
 def _identities(connection: Connection, shop_id: int, sharers: Collection[int]) -> dict[int, Identity]:
     if not sharers:
         return {}
-    rows = connection.execute(select(sharer).where(sharer.c.shop_id == shop_id, sharer.c.id.in_(sharers)))
+    rows = connection.execute(select(sharer).where(sharer.c.shop_id == shop_id, among(sharer.c.id, sharers)))
     return {row.id: Identity(row.id, row.customer_id, row.email_hash, row.position) for row in rows}

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from plugin import rails
+from plugin.database import among
 from plugin.domain import payout as states
 from plugin.domain.ledger import Move
 from plugin.domain.money import MICROS, digits, format_minor, parse_micros
@@ -112,7 +113,7 @@ def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[in
     """Return whom the batch may concern: those named, else everybody who has money anywhere on its way."""
     if new.sharers is not None:
         found = connection.execute(
-            select(sharer.c.id).where(sharer.c.shop_id == shop_id, sharer.c.id.in_(new.sharers))
+            select(sharer.c.id).where(sharer.c.shop_id == shop_id, among(sharer.c.id, new.sharers))
         ).scalars()
         known = sorted(found)
         if len(known) != len(set(new.sharers)):
@@ -191,7 +192,7 @@ def approve_payout(context: Context, shop_id: int, number: int, *, actor: str) -
             _reserve(recorder, batch, items[who].id, who, balance)
         dropped = [items[who].id for who, _ in left_out]
         if dropped:
-            connection.execute(payout_item.delete().where(payout_item.c.id.in_(dropped)))
+            connection.execute(payout_item.delete().where(among(payout_item.c.id, dropped)))
             known = json.loads(batch.left_out) + left_out
             connection.execute(update(payout).where(payout.c.id == number).values(left_out=json.dumps(known)))
         _tell(recorder, number, "payout.approved")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
+from plugin.database import among
 from plugin.domain import ledger
 from plugin.domain.attribution import Decision
 from plugin.domain.money import format_minor
@@ -26,6 +27,7 @@ from plugin.domain.settlement import (
     moves_of,
     standing,
 )
+from plugin.domain.stored_json import canonical
 from plugin.models import lot, order_code, orders
 from plugin.services import stories
 from plugin.services.public_id import SHARER, show, show_optional
@@ -33,7 +35,7 @@ from plugin.services.recorder import Recorder, insert_many, insert_new
 from plugin.services.roster import load_known, load_order_facts, load_plans
 
 CODE_LENGTH_MAX = 255
-CHUNK = 500  # orders that one statement names
+CHUNK = 500  # orders that are settled at once
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def resettle(recorder: Recorder, order_ids: Collection[int], *, cause: str) -> i
     numbers, moved = sorted(order_ids), set[int]()
     for first in range(0, len(numbers), CHUNK):
         recorder.flush()  # what is settled next reads what was just booked
-        some = select(orders).where(orders.c.id.in_(numbers[first : first + CHUNK]))
+        some = select(orders).where(among(orders.c.id, numbers[first : first + CHUNK]))
         works = load_work(recorder.connection.execute(some).all())
         moved |= settle(recorder, works, causes={work.id: cause for work in works})
     return len(moved)
@@ -84,9 +86,10 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
     plans = {one.version: one for one in load_plans(connection, shop.id)}
     works = [*works, *(_bound_orders(connection, shop.id, works) if binds(plans.values()) else ())]
     works.sort(key=lambda work: work.sort_key)
-    facts = load_order_facts(connection, [work.id for work in works])
+    known = [work.id for work in works if work.row is not None]
+    facts = load_order_facts(connection, known) if known else {}
     deciding = Deciding(list(plans.values()), _known(recorder, works, facts), facts, shop.starts_at)
-    lots = _load_lots(connection, [work.id for work in works])
+    lots = _load_lots(connection, known) if known else {}
     cause = next(iter(causes.values()))
     moved: set[int] = set()
     rows: list[tuple[Stored, dict[str, object]]] = []
@@ -97,9 +100,12 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
         why = causes.get(work.id, cause)
         if _book(recorder, work, decision, stand, lots.get(work.id, {}), why):
             moved.add(work.id)
-        if work.decision != decision:
-            _record_decision(recorder, work, decision, why)
-        row = _row(work, decision, stand)
+        if work.row is None or work.decision != decision:
+            text = encode_decision(decision)
+            _record_decision(recorder, work, decision, text, why)
+        else:
+            text = work.row.decision
+        row = _row(work, decision, text, stand)
         if work.row is None or any(getattr(work.row, name) != value for name, value in row.items()):
             rows.append((work, row))
     _write(connection, shop.id, works, rows)
@@ -111,7 +117,7 @@ def _bound_orders(connection: Connection, shop_id: int, works: Sequence[Stored])
     customers = {key for work in works for key in work.customers}
     mine = {work.id for work in works}
     rows = connection.execute(
-        select(orders).where(orders.c.shop_id == shop_id, orders.c.customer_key.in_(customers))
+        select(orders).where(orders.c.shop_id == shop_id, among(orders.c.customer_key, customers))
     ).all()
     return load_work([row for row in rows if row.id not in mine])
 
@@ -132,7 +138,7 @@ def _known(recorder: Recorder, works: Sequence[Stored], facts: Mapping[int, Orde
 
 def _load_lots(connection: Connection, order_ids: Sequence[int]) -> dict[int, dict[LotKey, dict[str, int]]]:
     found: dict[int, dict[LotKey, dict[str, int]]] = {}
-    for row in connection.execute(select(lot).where(lot.c.order_id.in_(order_ids))).mappings():
+    for row in connection.execute(select(lot).where(among(lot.c.order_id, order_ids))).mappings():
         key = (row["sharer_id"], row["role"], row["currency"])
         found.setdefault(row["order_id"], {})[key] = {purpose: row[purpose] for purpose in ledger.SHARER_PURPOSES}
     return found
@@ -169,11 +175,11 @@ def _commission_event(recorder: Recorder, work: Stored, key: LotKey, target: int
 
 def encode_decision(decision: Decision) -> str:
     """Return the one text in which a decision is stored and compared."""
-    return json.dumps(decision.to_json(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return canonical(decision.to_json())
 
 
-def _record_decision(recorder: Recorder, work: Stored, decision: Decision, cause: str) -> None:
-    recorder.add_decision(work.id, work.ref, body=encode_decision(decision), cause=cause)
+def _record_decision(recorder: Recorder, work: Stored, decision: Decision, text: str, cause: str) -> None:
+    recorder.add_decision(work.id, work.ref, body=text, cause=cause)
     recorder.emit(
         "order.decided",
         {
@@ -186,19 +192,19 @@ def _record_decision(recorder: Recorder, work: Stored, decision: Decision, cause
     )
 
 
-def _row(work: Stored, decision: Decision, stand: Standing) -> dict[str, object]:
+def _row(work: Stored, decision: Decision, text: str, stand: Standing) -> dict[str, object]:
     first = work.story.first
     return {
         "story": stories.dump(work.story),
         "now": stories.pack(work.story.now.text),
-        "decision": encode_decision(decision),
+        "decision": text,
         "customer_key": first.customer.key if first.customer else None,
         "customer_email": first.customer.email_hash if first.customer else None,
         "currency": work.story.now.order.currency,
         "placed_at": first.placed_at,
         "release_at": stand.release_at,
         "held": decision.held,
-        "flags": json.dumps(stand.flags),
+        "flags": canonical(stand.flags),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, or_, select
 
+from plugin.database import among
 from plugin.domain import attribution, ledger, payout
 from plugin.domain.attribution import Decision
 from plugin.domain.commission import BUYER, DIRECT, UPLINE, Earned, LineFigures, Outcome, outcome
@@ -121,7 +122,7 @@ def _lots(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[Pe
     """Return what lies where of each commission. An order that changed its currency shows the lot of the one it has."""
     currencies = {row.id: row.currency for row in rows}
     found: dict[int, dict[Person, Mapping[str, int]]] = defaultdict(dict)
-    for row in connection.execute(select(lot).where(lot.c.order_id.in_(currencies))).mappings():
+    for row in connection.execute(select(lot).where(among(lot.c.order_id, currencies))).mappings():
         person, lots = (row["sharer_id"], row["role"]), found[row["order_id"]]
         if person not in lots or row["currency"] == currencies[row["order_id"]]:
             lots[person] = {purpose: row[purpose] for purpose in ledger.SHARER_PURPOSES}
@@ -133,7 +134,7 @@ def _taken(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[Per
     rows = connection.execute(
         select(payout_lot.c.order_id, payout_lot.c.role, payout_item.c.sharer_id, payout_item.c.state)
         .join(payout_item, payout_item.c.id == payout_lot.c.item_id)
-        .where(payout_lot.c.order_id.in_(numbers), payout_item.c.state.in_(_TAKEN))
+        .where(among(payout_lot.c.order_id, numbers), payout_item.c.state.in_(_TAKEN))
     )
     found: dict[int, dict[Person, str]] = defaultdict(dict)
     for row in rows:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
+from plugin.database import among
 from plugin.domain.moment import format_moment
 from plugin.errors import NotFound
 from plugin.models import fact, link, person, sharer, shop
@@ -72,7 +73,7 @@ def _facts(connection: Connection, numbers: Collection[int]) -> dict[int, list[R
     said: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
     rows = connection.execute(
         select(fact)
-        .where(fact.c.sharer_id.in_(numbers), fact.c.kind == "sharer")
+        .where(among(fact.c.sharer_id, numbers), fact.c.kind == "sharer")
         .order_by(fact.c.at, fact.c.position)
     )
     for row in rows:

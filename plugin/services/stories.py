@@ -1,29 +1,28 @@
 """How an order's story is stored: the summary as JSON, the state now as compressed canonical text."""
 
 import json
-import zlib
 from functools import lru_cache, reduce
 
+from plugin import compression
 from plugin.domain.order import Customer, First, Key, State, Story, Touch, merge, read_state, story_of
-
-_LEVEL = 1
+from plugin.domain.stored_json import compact
 
 
 @lru_cache(maxsize=2_000)
 def pack(text: str) -> bytes:
     """Compress a canonical normal form."""
-    return zlib.compress(text.encode(), _LEVEL)
+    return compression.pack(text.encode())
 
 
 def unpack(body: bytes) -> State:
     """Read a compressed normal form back."""
-    return read_state(zlib.decompress(body).decode())
+    return read_state(compression.unpack(body).decode())
 
 
 def dump(story: Story) -> str:
     """Return the story without the body of the state now."""
     customer = story.first.customer
-    return json.dumps(
+    return compact(
         {
             "first": [
                 story.first.key,
@@ -33,9 +32,7 @@ def dump(story: Story) -> str:
             "paid": story.paid,
             "touches": [[key, touch.codes, touch.tokens] for key, touch in story.touches],
             "deleted_at": story.deleted_at,
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
+        }
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, or_, select
 
+from plugin.database import among
 from plugin.domain.attribution import Decision
 from plugin.domain.binding import Past
 from plugin.domain.commission import outcome
@@ -133,7 +134,7 @@ class _Replay:
         self.begun |= fresh
         rows = self.connection.execute(
             select(orders).where(
-                orders.c.shop_id == self.shop.id, orders.c.customer_key.in_(fresh), orders.c.placed_at < since
+                orders.c.shop_id == self.shop.id, among(orders.c.customer_key, fresh), orders.c.placed_at < since
             )
         ).all()
         for work in sorted(load_work(rows), key=lambda work: work.sort_key):

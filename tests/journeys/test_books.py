@@ -6,7 +6,6 @@ and puts the guards back. It has all but the pepper, which lies outside.
 
 import json
 import uuid
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from plugin import compression
 from plugin.models import guards, metadata
 from plugin.services.check_books import check_books
 from tests.world import PLACED, Shop, World
@@ -172,14 +172,14 @@ def order(ref: str) -> str:
 
 
 def repacked(table: str, where: str, old: str, new: str) -> Hand:
-    """Return a hand that replaces text in a compressed normal form, and gives it the name that it then must have."""
+    """Return a hand that replaces text in a compressed normal form."""
 
     def hand(connection: Connection) -> None:
         query = f"SELECT id, body FROM {table} WHERE {where} ORDER BY id LIMIT 1"
         number, body = connection.execute(text(query)).one()
-        plain = zlib.decompress(body).decode()
+        plain = compression.unpack(body).decode()
         assert old in plain
-        changed = {"id": number, "body": zlib.compress(plain.replace(old, new).encode(), 1)}
+        changed = {"id": number, "body": compression.pack(plain.replace(old, new).encode())}
         connection.execute(text(f"UPDATE {table} SET body = :body WHERE id = :id"), changed)
 
     return hand
