@@ -253,6 +253,8 @@ class Figures:
     database_kills: int = 0
     taken_over: int = 0
     transfers: int = 0
+    lost: int = 0
+    doubled: int = 0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
@@ -268,6 +270,7 @@ class Figures:
             f"{self.kills} processes killed ({killed}), {self.kills_with_something_open} of them while a lease or a"
             f" transaction was open; the database killed {self.database_kills} times",
             f"{self.taken_over} leases taken over; {self.transfers} transfers",
+            f"lost {self.lost}, doubled {self.doubled}",
         ]
 
 
@@ -476,6 +479,8 @@ class Storm:
         rows = self.look.rows("SELECT delivery_id, state, reason FROM pa_delivery")
         copies = Counter(row[0] for row in rows)
         sent = {one.id for one in self.deliveries}
+        self.figures.lost = len(self.stored - copies.keys())
+        self.figures.doubled = copies.total() - len(copies)
         for name in sorted(self.stored - copies.keys())[:5]:
             self._note(f"{name} was answered with 200 and has no row: lost")
         for name in [name for name, count in copies.items() if count > 1][:5]:
