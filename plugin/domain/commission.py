@@ -202,7 +202,7 @@ def _with_per_order(figures: Sequence[LineFigures], currency: str) -> list[Exact
                 alive.add(rule)
     for rule, index in first.items():
         if rule in alive:
-            earns[index] += figures[index].pay.reckon(figures[index], currency)
+            earns[index] = figures[index].pay.reckon(figures[index], currency)
     return earns
 
 

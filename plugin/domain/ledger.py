@@ -67,14 +67,18 @@ def _move(kind_up: str, kind_down: str, difference: int) -> list[Move]:
     return [Move(kind_up, difference) if difference > 0 else Move(kind_down, -difference)]
 
 
+def _all(kind: str, minor: int | None) -> list[Move]:
+    return [Move(kind, minor)] if minor else []
+
+
 def moves(lot: Mapping[str, int], target: int, *, held: bool, released: bool) -> list[Move]:
     """Return the transfers that bring one commission from what is booked to its target (section 6, step 5)."""
     difference = target - booked(lot)
     if released:
         return _move("earn_late", "claw_back", difference)
     if held:
-        return _move("hold", "free", lot.get(PENDING, 0)) + _move("earn_held", "take_back_held", difference)
-    return _move("free", "hold", lot.get(HELD, 0)) + _move("earn", "take_back", difference)
+        return _all("hold", lot.get(PENDING)) + _move("earn_held", "take_back_held", difference)
+    return _all("free", lot.get(HELD)) + _move("earn", "take_back", difference)
 
 
 def state_of(lot: Mapping[str, int], *, booked_ever: bool, paid_ever: str | None) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plugin.domain.commission import (
     BELOW_PARTS,
     EXCEEDS,
+    MINOR_MAX,
     UNKNOWN_LINE,
     Frozen,
     Outcome,
@@ -640,3 +641,29 @@ def test_a_full_refund_leaves_nothing(
 ) -> None:
     both = reckoned(plan, WITH_ALL, currency=currency, lines=lines, refunds=[*refunds, refund("all", "500.00")])
     assert by_role(both.now) == {"direct": 0, "upline": 0, "buyer": 0} and both.now.net == 0
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_amount_may_be_as_large_as_the_books_hold_and_no_larger() -> None:
+    all_of_it = a_plan({"percent": "100"})
+    assert direct(all_of_it, currency="CLF", lines=[line("a", "10000000000000.0000")]) == MINOR_MAX
+    for amount in ("10000000000000.0001", "999999999999999.00"):
+        with pytest.raises(Malformed) as raised:
+            direct(all_of_it, currency="CLF", lines=[line("a", amount)])
+        assert raised.value.message == "An amount of the order is larger than the books can hold."
+
+
+def test_a_fixed_amount_in_another_currency_is_nothing_at_all() -> None:
+    for pay in ({"per_item": {"EUR": "5.00"}}, {"per_order": {"EUR": "5.00"}}):
+        (figure,) = reckoned(a_plan(pay)).now.lines
+        assert figure.pay.reckon(figure, "USD") == 0 and not figure.names_currency
+
+
+def test_once_per_order_is_paid_while_the_smallest_part_of_a_line_is_left() -> None:
+    plan = a_plan({"per_order": {"USD": "10.00"}})
+    lines = [line("a", "50.000001")]
+    assert direct(plan, lines=lines, refunds=[refund("r", "50.00", ("a", 0, "50.00"))]) == 0  # cut to its base
+    left = reckoned(plan, lines=lines, refunds=[refund("r", "50.00", ("a", 0, "50.00"))]).now
+    assert left.roles[0].weights == (10_000_000,)

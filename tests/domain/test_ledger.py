@@ -82,6 +82,8 @@ def test_only_clawbacks_and_returning_debts_may_leave_payable_below_zero() -> No
         ({"pending": 500}, 500, False, False, []),
         ({"pending": 500}, 300, False, False, [("take_back", 200)]),
         ({"pending": 500}, 0, False, False, [("take_back", 500)]),
+        ({"pending": 500}, 499, False, False, [("take_back", 1)]),
+        ({"pending": 500}, 501, False, False, [("earn", 1)]),
         ({"pending": 500}, 700, False, False, [("earn", 200)]),
         ({}, 500, True, False, [("earn_held", 500)]),
         ({"held": 500}, 300, True, False, [("take_back_held", 200)]),

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Callable
 
+import pytest
+
 from plugin.domain import payout
 from plugin.domain.payout import mark_item, move_batch
 from plugin.errors import Conflict
@@ -46,6 +48,17 @@ def test_an_item_is_marked_only_along_its_diagram_and_only_once_the_batch_is_sub
     for batch, state, to in itertools.product(BATCHES, ITEMS, [*ITEMS, "settled", ""]):
         allowed = batch in ("submitted", "settled") and (state, to) in MARKS
         assert is_refused(mark_item, batch, state, to) is not allowed, (batch, state, to)
+
+
+def test_a_move_that_is_refused_says_from_where_to_where() -> None:
+    for move, states, sentence in (
+        (move_batch, ("settled", "draft"), "A payout that is settled cannot become draft."),
+        (mark_item, ("draft", "in_flight", "paid"), "Items can be marked when the payout is submitted; it is draft."),
+        (mark_item, ("submitted", "failed", "paid"), "An item that is failed cannot be marked paid."),
+    ):
+        with pytest.raises(Conflict) as raised:
+            move(*states)
+        assert raised.value.message == sentence
 
 
 def test_the_ends_are_paid_failed_returned_and_cancelled() -> None:
