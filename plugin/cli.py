@@ -319,9 +319,9 @@ def upgrade() -> None:
 @click.option("--until-idle", is_flag=True, help="Go on with what comes in meanwhile, until nothing is due.")
 def work(until_idle: bool) -> None:
     """Process what is due, in the foreground."""
-    from plugin.services.process_inbox import drain, work_until_idle
+    from plugin.services.do_work import do_work, work_until_idle
 
-    tally = work_until_idle(_open()) if until_idle else drain(_open(), until_idle=False)
+    tally = work_until_idle(_open()) if until_idle else do_work(_open(), until_idle=False)
     said = {"done": tally.done, "waiting": tally.waiting, "quarantined": tally.quarantined}
     _answer(said, [f"{tally.done} done, {tally.waiting} waiting, {tally.quarantined} in quarantine."])
 

@@ -20,9 +20,9 @@ from huey.serializer import Serializer
 from sqlalchemy import make_url
 
 from plugin.services.context import Context
+from plugin.services.do_work import do_work
 from plugin.services.erase_bodies import erase_bodies
 from plugin.services.expire_answers import expire_answers
-from plugin.services.process_inbox import drain
 from plugin.services.release_holds import release_holds
 from plugin.settings import SettingsError
 
@@ -167,7 +167,7 @@ class Queue:
         """Process what is due, for a while."""
         end = time.monotonic() + SLICE_SECONDS
         try:
-            drain(self._context, stopped=lambda: self.leaving.is_set() or time.monotonic() > end)
+            do_work(self._context, stopped=lambda: self.leaving.is_set() or time.monotonic() > end)
         except Exception as error:
             _log.error("Draining the inbox failed; it is tried again soon: %s", type(error).__name__, exc_info=True)
         if time.monotonic() > end:

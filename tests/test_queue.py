@@ -201,7 +201,7 @@ def test_two_threads_at_once_book_each_order_once(world: World, workers: Workers
 def test_a_failing_drain_is_logged_and_tried_again(
     world: World, workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    true_drain, failures = module.drain, iter([True])
+    true_drain, failures = module.do_work, iter([True])
 
     def drain(*args: object, **kwargs: object) -> object:
         if next(failures, False):
@@ -209,7 +209,7 @@ def test_a_failing_drain_is_logged_and_tried_again(
         return true_drain(*args, **kwargs)  # type: ignore[arg-type]
 
     time.sleep(0.5)  # the first sweep is done
-    monkeypatch.setattr(module, "drain", drain)
+    monkeypatch.setattr(module, "do_work", drain)
     shop = world.shop()
     shop.deliver(shop.order())
     wait_for(lambda: "Draining the inbox failed" in caplog.text)
@@ -278,7 +278,7 @@ def test_the_sweep_releases_erases_and_forgets_also_where_draining_fails(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(module, "drain", fail)
+    monkeypatch.setattr(module, "do_work", fail)
     sweeper = Queue(later)
     sweeper._sweep()
     sweeper._sweep()  # doubled, it does no more

@@ -13,11 +13,13 @@ from plugin.cli import flask_group
 from plugin.domain.moment import SECOND, parse_moment
 from plugin.domain.money import format_minor
 from plugin.extension import HOST_EXTENSION, Mounted
+from plugin.outbound import Outbound
 from plugin.services.add_shop import NewShop, add_shop
 from plugin.services.check_books import Report, check_books
 from plugin.services.context import Context
+from plugin.services.do_work import do_work
 from plugin.services.manage_access import add_token
-from plugin.services.process_inbox import Tally, drain
+from plugin.services.process_inbox import Tally
 from plugin.services.release_holds import release_holds
 from plugin.shops import generic
 
@@ -57,6 +59,7 @@ class World:
         """Stop the installation's clock at a time; return it, to be moved by hand."""
         clock = Clock(at)
         object.__setattr__(self.context, "now", clock)
+        object.__setattr__(self.context, "outbound", Outbound(now=clock))
         return clock
 
     # --- the API ----------------------------------------------------------------------------------------------------
@@ -100,7 +103,7 @@ class World:
 
     def work(self) -> Tally:
         """Do all that is due."""
-        return drain(self.context)
+        return do_work(self.context)
 
     def release(self, now: str = "2035-01-01T00:00:00Z") -> dict[str, Any]:
         """Release what is due at a time."""

@@ -10,6 +10,7 @@ from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
 from plugin.models.person import person, sharer
 from plugin.models.shop import plan, shop
+from plugin.models.task import task
 
 __all__ = [
     "account",
@@ -37,5 +38,6 @@ __all__ = [
     "plan",
     "sharer",
     "shop",
+    "task",
     "transfer",
 ]

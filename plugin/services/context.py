@@ -1,11 +1,14 @@
 """What every service is given: the database, the keys, the settings and the clock. Services ask for nothing else."""
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from plugin import clock
 from plugin.database import Database
 from plugin.keys import Keys, KeyStore
+from plugin.outbound import Outbound
 from plugin.settings import Settings
 
 AccountKey = tuple[int, int, str, str]  # shop, sharer or 0, currency, purpose
@@ -19,9 +22,15 @@ class Context:
     key_store: KeyStore
     settings: Settings
     now: Callable[[], int] = clock.now
+    outbound: Outbound = field(default_factory=Outbound)
     accounts: dict[AccountKey, int] = field(default_factory=dict)  # committed account numbers, which never change
 
     @property
     def keys(self) -> Keys:
         """Return the rings as they are now."""
         return self.key_store.current()
+
+
+def worker_name() -> str:
+    """Return a name for this thread that no other living one has."""
+    return f"{os.getpid()}.{threading.get_ident()}"

@@ -5,9 +5,6 @@ the batch is tried delivery by delivery, and what fails by itself is tried later
 """
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +18,13 @@ from plugin.domain.order import State, merge, read_order, state_of, story_of
 from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
 from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
-from plugin.services.context import Context
+from plugin.services.context import Context, worker_name
+from plugin.services.reach_shop import can_ask, want_answer
 from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.settle_order import Stored, load_work, settle
 
 LEASE_SECONDS = 20
 BATCH = 500
-IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 ATTEMPTS_MAX = 6
 SEALED_FOR = "delivery"
 log = logging.getLogger(__name__)
@@ -42,7 +39,16 @@ class Read:
     received_at: int
     states: list[State] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """For which order a delivery waits, and why."""
+
+    ref: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -63,11 +69,6 @@ class Tally:
         self.changed |= other.changed
 
 
-def worker_name() -> str:
-    """Return a name for this thread that no other living one has."""
-    return f"{os.getpid()}.{threading.get_ident()}"
-
-
 def drain(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
     """Process batch after batch until nothing is due, or only what is due now; return what was done.
 
@@ -81,20 +82,6 @@ def drain(context: Context, *, until_idle: bool = True, stopped: Callable[[], bo
             break
         total.add(process(context, rows))
     return total
-
-
-def work_until_idle(context: Context) -> Tally:
-    """Process until nothing is due, waiting too for what other workers have in hand; return what was done here."""
-    total = Tally()
-    while True:
-        total.add(drain(context))
-        with context.database.reading() as connection:
-            in_hand = select(delivery.c.id).where(
-                delivery.c.state == "stored", delivery.c.due_at <= context.now(), delivery.c.lease_until.is_not(None)
-            )
-            if connection.execute(in_hand.limit(1)).first() is None:
-                return total
-        time.sleep(IN_HAND_SECONDS)
 
 
 def _take_due(context: Context, latest: int | None) -> tuple[Sequence[Row[Any]], int]:
@@ -175,7 +162,7 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
         for order in said.orders:
             one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
             stories.pack(one.states[-1].text)  # remembered: it is done here, before the shop's other writers must wait
-        one.deleted = list(said.deleted)
+        one.deleted, one.asks = list(said.deleted), list(said.asks)
     except Malformed as error:
         one.reason = error.message
         one.states.clear()
@@ -246,7 +233,9 @@ def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tall
         mine = _still_mine(recorder.connection, reads)
         reads = [one for one in reads if one.id in mine]
         understood = [one for one in reads if one.reason is None]
+        unasked = _ask(recorder, understood)
         works, causes, waits = _take_in(recorder, understood)
+        waits |= unasked
         moved = settle(recorder, works, causes=causes)
         tally.changed = {(shop_id, work.ref) for work in works if work.id in moved}
         _mark(recorder.connection, reads, waits)
@@ -254,6 +243,24 @@ def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tall
         tally.quarantined = len(reads) - len(understood)
         tally.done = len(understood) - len(waits)
     return tally
+
+
+def _ask(recorder: Recorder, reads: Sequence[Read]) -> dict[int, Wait]:
+    """Have the shop asked where it knows more than it said; return which deliveries must wait until it can be."""
+    asking = [one for one in reads if one.asks]
+    if not asking:
+        return {}
+    if not can_ask(recorder.context, recorder.shop):
+        told = [one for one in asking if not one.states and not one.deleted]
+        return {one.id: Wait(one.asks[0], "The shop must be asked about the order; connect it.") for one in told}
+    for one in asking:
+        for ref in one.asks:
+            is_deleted = ref in one.deleted
+            want_answer(
+                recorder.connection, one.shop_id, ref, heard_at=one.received_at, is_deleted=is_deleted, now=recorder.now
+            )
+        one.deleted = [ref for ref in one.deleted if ref not in one.asks]
+    return {}
 
 
 def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
@@ -270,7 +277,7 @@ def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
 
 def _take_in(
     recorder: Recorder, reads: Sequence[Read]
-) -> tuple[list[Stored], dict[int, str], dict[int, str]]:
+) -> tuple[list[Stored], dict[int, str], dict[int, Wait]]:
     """Keep the states and deletions told, and return the orders to settle, their causes, and who must wait for whom."""
     connection = recorder.connection
     refs = {state.order.id for one in reads for state in one.states} | {ref for one in reads for ref in one.deleted}
@@ -280,7 +287,7 @@ def _take_in(
     works = {work.ref: work for work in load_work(rows)}
     told = _known_states(connection, list(works.values()), reads)
     news: dict[str, int] = {}
-    waits: dict[int, str] = {}
+    waits: dict[int, Wait] = {}
     _open_orders(recorder, works, reads)
     for one in reads:
         for state in one.states:
@@ -300,7 +307,7 @@ def _take_in(
                 _delete(recorder, works[ref], one)
                 news[ref] = one.id
             else:
-                waits[one.id] = ref
+                waits[one.id] = Wait(ref, "The order it speaks of is not known yet.")
     changed = [works[ref] for ref in news]
     return changed, {works[ref].id: f"delivery:{number}" for ref, number in news.items()}, waits
 
@@ -350,7 +357,7 @@ def _delete(recorder: Recorder, work: Stored, one: Read) -> None:
     work.story = type(story)(story.now, story.first, story.paid, story.touches, max(moments))
 
 
-def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, str]) -> None:
+def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, Wait]) -> None:
     """Write down what became of each delivery."""
     if not reads:
         return
@@ -362,8 +369,8 @@ def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, str]) 
         if one.reason is not None:
             values = {"state": "quarantined", "reason": one.reason, **free}
         elif one.id in waits:
-            reason = "The order it speaks of is not known yet."
-            values = {"state": "waiting", "reason": reason, "order_ref": waits[one.id], **free}
+            wait = waits[one.id]
+            values = {"state": "waiting", "reason": wait.reason, "order_ref": wait.ref, **free}
         else:
             continue
         connection.execute(update(delivery).where(delivery.c.id == one.id).values(values))

@@ -21,7 +21,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, TypedDict
 
-from sqlalchemy import PoolProxiedConnection, select
+from sqlalchemy import Connection, PoolProxiedConnection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
@@ -30,6 +30,7 @@ from plugin.models import delivery, shop
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
 from plugin.services.process_inbox import seal
+from plugin.services.recorder import insert_new
 from plugin.shops.base import Headers, Shop
 
 BUDGET_SECONDS = 10.0  # how long a request waits for its commit
@@ -116,6 +117,36 @@ def _sha256(body: bytes) -> Any:
     return digest
 
 
+def make_row(
+    context: Context, mac_key: bytes, shop_id: int, delivery_id: str, topic: str, headers: Headers, body: bytes
+) -> StoredRow:
+    """Make the row of a delivery, sealed."""
+    now = context.now()
+    body_sha = _sha256(body)
+    row = StoredRow(
+        shop_id=shop_id,
+        delivery_id=storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
+        topic=_storable_topic(topic),
+        body_sha=body_sha.digest(),
+        received_at=now,
+        body=seal(context, _kept(headers), body),
+        state="stored",
+        attempts=0,
+        due_at=now,
+        mac=b"",
+    )
+    row["mac"] = row_mac(mac_key, delivery.name, row)
+    return row
+
+
+def keep_answer_of_shop(
+    context: Context, connection: Connection, shop_id: int, delivery_id: str, topic: str, body: bytes
+) -> None:
+    """Store what a shop answered when asked, as a delivery like those it sends; the same one twice is one."""
+    row = make_row(context, context.keys.mac_key(PURPOSE), shop_id, delivery_id, topic, {}, body)
+    insert_new(connection, delivery, [row])
+
+
 # -- sharing commits ---------------------------------------------------------------------------------------------------
 
 
@@ -183,22 +214,7 @@ class Intake:
 
     def row(self, shop_id: int, delivery_id: str, topic: str, headers: Headers, body: bytes) -> StoredRow:
         """Make the row of a verified delivery, sealed; ``delivery_id`` may be empty where the shop gave none."""
-        now = self.context.now()
-        body_sha = _sha256(body)
-        row = StoredRow(
-            shop_id=shop_id,
-            delivery_id=storable_id(delivery_id) if delivery_id else body_sha.hexdigest(),
-            topic=_storable_topic(topic),
-            body_sha=body_sha.digest(),
-            received_at=now,
-            body=seal(self.context, _kept(headers), body),
-            state="stored",
-            attempts=0,
-            due_at=now,
-            mac=b"",
-        )
-        row["mac"] = row_mac(self._mac_key, delivery.name, row)
-        return row
+        return make_row(self.context, self._mac_key, shop_id, delivery_id, topic, headers, body)
 
     def store(self, row: StoredRow) -> None:
         """Return once the row, or an earlier one of the same identity, is committed; else raise Unavailable."""

@@ -1,11 +1,13 @@
 """What a shop adapter promises. It knows the normal form and errors, and neither Flask nor the database."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from plugin.errors import Malformed
+from plugin.errors import Malformed, PluginError
+from plugin.outbound import Outbound
 
 Headers = Mapping[str, str]  # names in lower case
 
@@ -25,12 +27,54 @@ class Said:
     """What a delivery says, in the generic shop's own words.
 
     ``orders`` are whole orders as section 5 of the interface page shapes them (the e-mail still in clear: it is hashed
-    before anything is stored). ``deleted`` are order ids of which only the deletion is told. A delivery that says
-    neither is simply done.
+    before anything is stored). ``deleted`` are order ids of which only the deletion is told. ``asks`` are ids of orders
+    about which the shop knows more than it said; of those that are deleted too, the answer counts and not the deletion.
+    A delivery that says none of these is simply done.
     """
 
     orders: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     deleted: Sequence[str] = field(default_factory=tuple)
+    asks: Sequence[str] = field(default_factory=tuple)
+
+
+class ShopRefused(PluginError):
+    """The shop answered, and would not do it: the sentence says what its owner has to mend."""
+
+    status = 502
+
+    def __init__(self, message: str) -> None:
+        super().__init__("shop_refused", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a shop is, and the credentials its owner gave us; no ``repr`` shows them."""
+
+    url: str
+    credentials: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a shop answered when asked, as of ``at`` by its own clock (ISO 8601): JSON texts by name.
+
+    It is stored as a delivery of its own, so that a replay needs no shop.
+    """
+
+    topic: str
+    at: str
+    parts: Mapping[str, bytes]
+
+    @property
+    def body(self) -> bytes:
+        """Return the body of that delivery: one JSON object."""
+        parts = b"".join(b',"%s":%s' % (name.encode(), text) for name, text in self.parts.items())
+        return b'{"at":"%s"%s}' % (self.at.encode(), parts)
+
+    @property
+    def sha(self) -> str:
+        """Return the SHA-256 of what was answered, whenever that was."""
+        return hashlib.sha256(b"\0".join((self.topic.encode(), *self.parts.values()))).hexdigest()
 
 
 class Shop(Protocol):
@@ -60,6 +104,17 @@ class Shop(Protocol):
 
     def check_secret(self, secret: str) -> None:
         """Refuse (BadRequest) a secret that is empty or that the platform could not use."""
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A platform whose shops can be asked; raises Malformed for an id that is none, ShopRefused, outbound's errors."""
+
+    credentials: tuple[str, ...]  # the names of what the owner must give
+
+    def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
+        """Return the order as the shop has it now, whole; of one it no longer has, that it is gone."""
         ...
 
 

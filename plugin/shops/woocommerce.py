@@ -6,20 +6,26 @@ happened; refunds come without lines, newest first; paid is a date and not a sta
 
 import base64
 import hmac
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from html import unescape
 from typing import Any
 
 from plugin.errors import BadRequest, BadSignature, Malformed
-from plugin.shops.base import Headers, Label, Said, read_json
+from plugin.outbound import Answer, BadAnswer, Origin, Outbound
+from plugin.shops.base import Headers, Heard, Label, Place, Said, ShopRefused, read_json
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_created_gmt")
+# Actions that tell of an order what the four topics of orders do not: one deleted for good.
+_ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
+_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 _CANCELLED = frozenset({"cancelled", "trash"})
 _PAID_BY_STATUS = frozenset({"completed", "refunded"})
 _ATTRIBUTES = {"_pa": "_pa", "pa": "pa", "_wc_order_attribution_utm_content": "utm_content"}
@@ -133,7 +139,7 @@ def _lines(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _refunds(data: Mapping[str, Any], status: str, total: Fraction) -> list[dict[str, Any]]:
+def _refunds(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the refunds, oldest first. Their lines are not in the body; what is known is how much went back."""
     if not isinstance(data.get("refunds"), list):
         raise Malformed("The order has no refunds.")
@@ -142,8 +148,63 @@ def _refunds(data: Mapping[str, Any], status: str, total: Fraction) -> list[dict
         _required(row, ("id", "total"), "refund")
         amount = abs(_decimal(row["total"], "A refund's total"))
         refunds.append({"id": _ident(row["id"], "A refund's id"), "amount": _text(amount)})
-    if status == "refunded" and not refunds:
-        refunds.append({"id": "status-refunded", "amount": _text(total)})
+    return refunds
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("The order is not an object.")
+    return value
+
+
+def _asked_at(data: Mapping[str, Any]) -> str:
+    at = data.get("at")
+    if not isinstance(at, str):
+        raise Malformed("The answer does not say when it was given.")
+    return at
+
+
+def _refund_line(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a line of a refund that was asked for; None for one that points at no line of the order."""
+    targets = [one.get("value") for one in _rows(row, "meta_data") if one.get("key") == "_refunded_item_id"]
+    quantity = row.get("quantity")
+    if not targets:
+        return None
+    if isinstance(quantity, bool) or not isinstance(quantity, int):
+        raise Malformed("A refund's quantity is not a whole number.")
+    return {
+        "line_id": _ident(targets[0], "A refund's line"),
+        "quantity": abs(quantity),
+        "amount": _text(abs(_decimal(row.get("total"), "A refund's total"))),
+        "tax": _text(abs(_decimal(row.get("total_tax"), "A refund's tax"))),
+    }
+
+
+def _given_back(rows: Sequence[Mapping[str, Any]]) -> Fraction:
+    """Return what a refund's rows give back, tax included."""
+    names = ("total", "total_tax")
+    return -sum((_decimal(row.get(name), f"A refund's {name}") for row in rows for name in names), Fraction(0))
+
+
+def _asked_refunds(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the refunds that the shop told when asked, oldest first.
+
+    A fee is no goods, so what goes back of one must not be taken from them: it is left out of the amount.
+    """
+    refunds = []
+    for row in reversed(rows):
+        _required(row, ("id", "amount"), "refund")
+        fees = max(Fraction(0), _given_back(_rows(row, "fee_lines")))
+        lines = [line for line in map(_refund_line, _rows(row, "line_items")) if line is not None]
+        refunds.append(
+            {
+                "id": _ident(row["id"], "A refund's id"),
+                "at": _moment(row.get("date_created_gmt"), "date_created_gmt"),
+                "lines": lines,
+                "shipping": _text(max(Fraction(0), _given_back(_rows(row, "shipping_lines")))),
+                "amount": _text(max(Fraction(0), abs(_decimal(row["amount"], "A refund's amount")) - fees)),
+            }
+        )
     return refunds
 
 
@@ -189,18 +250,23 @@ def _codes(data: Mapping[str, Any]) -> list[str]:
     return [row["code"] for row in _rows(data, "coupon_lines") if row.get("code")]
 
 
-def _order(data: Mapping[str, Any]) -> dict[str, Any]:
+def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None = None, at: str | None = None) -> Any:
+    """Return the order; ``refunds`` and ``at`` are what an answer says beside it: whole refunds, and when it was given.
+
+    A refund that is deleted moves no date in the shop, so an answer counts as of the moment it was given.
+    """
     _required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "order")
     status = str(data["status"])
     dates = {name: _moment(data.get(name), name) for name in _DATES}
     payment, paid_at = _payment(status, dates)
     total = max(Fraction(0), _decimal(data.get("total"), "The total"))
     attributes, landing_url, referrer_url = _meta(data)
+    given_back = _refunds(data) if refunds is None else _asked_refunds(refunds)
     shipping = [_decimal(data.get(name), name) for name in ("shipping_total", "shipping_tax")]
     return {
         "id": _ident(data["id"], "The order's id"),
         "number": str(data.get("number") or data["id"]),
-        "updated_at": max(moment for moment in dates.values() if moment),
+        "updated_at": max((moment for moment in (*dates.values(), at) if moment), key=datetime.fromisoformat),
         "placed_at": dates["date_created_gmt"],
         "paid_at": paid_at,
         "currency": data["currency"],
@@ -211,7 +277,7 @@ def _order(data: Mapping[str, Any]) -> dict[str, Any]:
         "lines": _lines(data),
         "shipping": {"amount": _text(max(Fraction(0), shipping[0])), "tax": _text(max(Fraction(0), shipping[1]))},
         "total": _text(total),
-        "refunds": _refunds(data, status, total),
+        "refunds": given_back or ([{"id": "status-refunded", "amount": _text(total)}] if status == "refunded" else []),
         "codes": _codes(data),
         "attributes": attributes,
         "landing_url": landing_url,
@@ -219,10 +285,42 @@ def _order(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+# --- asking the shop --------------------------------------------------------------------------------------------------
+
+
+def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
+    """Ask the shop's REST API; raise BadAnswer or ShopRefused for all but 200, and 404 where that is an answer."""
+    auth = place.credentials["consumer_key"], place.credentials["consumer_secret"]
+    url = f"{place.url}/wp-json/wc/v3/{path}"
+    answer = out.send("GET", url, params=params, auth=auth, trusted=Origin.of(place.url))
+    if answer.status in (401, 403):
+        raise ShopRefused(
+            "WooCommerce does not accept the consumer key. Make a new one with read and write access under WooCommerce"
+            " → Settings → Advanced → REST API, and connect the shop again."
+        )
+    if answer.status != 200 and not (missing and answer.status == 404):
+        raise ShopRefused(f"The shop answered with status {answer.status} where WooCommerce's REST API should be.")
+    return answer
+
+
+def _date(answer: Answer) -> str:
+    """Return until when an answer holds, by the shop's own clock.
+
+    A date in HTTP is cut to the second (RFC 9110 section 5.6.7), as are those of orders, and an answer knows more than
+    a webhook of the same second: so it counts as of that second's end.
+    """
+    try:
+        said = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError):
+        raise BadAnswer(answer.host, "HTTP with a date") from None
+    return said.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.999999Z")
+
+
 class WooCommerce:
     """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
 
     name = "woocommerce"
+    credentials = ("consumer_key", "consumer_secret")
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return "x-wc-webhook-signature" not in headers and _PING.fullmatch(body) is not None
@@ -245,11 +343,35 @@ class WooCommerce:
         data = read_json(body)
         if not isinstance(data, dict):
             raise Malformed("The body is not an object.")
-        if topic == "order.deleted":
+        if topic == "order.deleted":  # trashed, perhaps; the shop knows
+            ref = _ident(data.get("id"), "The order's id")
+            return Said(deleted=(ref,), asks=(ref,))
+        if topic == "asked/gone":
             return Said(deleted=(_ident(data.get("id"), "The order's id"),))
+        if topic == "asked/order":
+            order = _order(_mapping(data.get("order")), _rows(data, "refunds"), _asked_at(data))
+            return Said(orders=(order,))
         if topic.startswith("order."):
-            return Said(orders=(_order(data),))
+            order = _order(data)
+            return Said(orders=(order,), asks=(order["id"],) if data["refunds"] else ())
+        if topic in _ACTIONS:
+            return Said(asks=(_ident(data.get("arg"), "The order's id"),))
         return Said()
+
+    def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
+        """Return an order with its refunds (https://woocommerce.github.io/woocommerce-rest-api-docs/#order-refunds).
+
+        Raise Malformed for an id that is none of WooCommerce's, and outbound's errors.
+        """
+        if not _NUMBER.fullmatch(ref):
+            raise Malformed("The order's id is not one of WooCommerce's.")
+        answer = _get(out, place, f"orders/{ref}", missing=True)
+        if answer.status == 404:
+            return Heard("asked/gone", _date(answer), {"id": json.dumps(ref).encode()})
+        refunds = _get(out, place, f"orders/{ref}/refunds", per_page="100")
+        for one in (answer, refunds):
+            one.json()  # what is stored must be JSON, or the whole delivery would be none
+        return Heard("asked/order", _date(refunds), {"order": answer.body, "refunds": refunds.body})
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

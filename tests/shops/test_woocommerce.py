@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from plugin.domain.order import read_order
 from plugin.errors import BadSignature, Malformed
 from plugin.shops.woocommerce import SHOP
 from tests.world import Shop, World
@@ -22,6 +23,7 @@ PAYLOADS = Path(__file__).parent / "payloads" / "woocommerce"
 CAPTURED = PAYLOADS / "captured"
 SECRET = (CAPTURED / "secret.txt").read_text().strip()
 EXPECTED = json.loads((Path(__file__).parent / "woocommerce_expected.json").read_text())
+ASKED = EXPECTED.pop("asked")
 SIGNED = json.loads((PAYLOADS / "signed_order_3080.json").read_text())
 AFTER = "2026-11-23T00:00:00Z"  # a day after the capture, so that every delivery arrives after what it tells
 
@@ -115,6 +117,16 @@ def test_the_captured_deliveries_come_to_the_same_books_in_any_order(world: Worl
     assert balances[0][0]["earned"] == "4.05" and balances[0][1]["earned"] == "0.00"
     assert all(one == balances[0] for one in balances)
     world.books()
+
+
+@pytest.mark.parametrize("name", sorted(ASKED))
+def test_an_answer_means_what_the_reading_says(name: str) -> None:
+    body = (PAYLOADS / "asked" / f"{name}.json").read_bytes()
+    if "order" not in json.loads(body):
+        assert SHOP.parse("asked/gone", body).deleted == (json.loads(body)["id"],)
+        return
+    (said,) = SHOP.parse("asked/order", body).orders
+    assert read_order(said, str) == read_order(ASKED[name]["asked"]["form"], str)
 
 
 def test_the_signature_of_every_captured_delivery_holds_over_its_raw_bytes() -> None:

@@ -1,0 +1,37 @@
+"""Doing all that is due: the inbox, the tasks that it made, and what these brought into the inbox."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+
+from plugin.models import delivery
+from plugin.services import ask_shop, reach_shop
+from plugin.services.context import Context
+from plugin.services.process_inbox import Tally, drain
+from plugin.services.run_tasks import Kind, run_tasks
+
+KINDS: Mapping[str, Kind] = {reach_shop.KIND: ask_shop.ASK}
+IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
+
+
+def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
+    """Process the inbox and do the tasks until nothing is due, or only what is due now; return what the inbox gave."""
+    total = drain(context, until_idle=until_idle, stopped=stopped)
+    while not stopped() and run_tasks(context, KINDS, stopped=stopped).done:
+        total.add(drain(context, until_idle=until_idle, stopped=stopped))
+    return total
+
+
+def work_until_idle(context: Context) -> Tally:
+    """Work until nothing is due, waiting too for what other workers have in hand; return what was done here."""
+    total = Tally()
+    while True:
+        total.add(do_work(context))
+        with context.database.reading() as connection:
+            in_hand = select(delivery.c.id).where(
+                delivery.c.state == "stored", delivery.c.due_at <= context.now(), delivery.c.lease_until.is_not(None)
+            )
+            if connection.execute(in_hand.limit(1)).first() is None:
+                return total
+        time.sleep(IN_HAND_SECONDS)

@@ -1,0 +1,180 @@
+"""A WooCommerce shop of our own: its REST API over real HTTP with the shapes of the captured answers, and its webhooks.
+
+It behaves as the captured shop did: the body of a webhook is the order as it is when it is sent, refunds come without
+lines, a refund that is deleted moves no date and sends nothing, and nothing that is lost is sent again.
+"""
+
+import base64
+import copy
+import hmac
+import json
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.world import Clock, Shop
+
+CAPTURED = Path(__file__).parent / "payloads" / "woocommerce" / "captured"
+ORDER: dict[str, Any] = json.loads((CAPTURED / "03-order-created-coupon-ref.body.json").read_text())
+KEY, SECRET = "ck_fake", "cs_fake"
+
+
+class FakeWooCommerce:
+    """The shop. ``clock`` is its own; ``faults`` are statuses with which the next requests are answered."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.orders: dict[int, dict[str, Any]] = {}
+        self.refunds: dict[int, list[dict[str, Any]]] = {}
+        self.faults: deque[int] = deque()
+        self.asked: list[str] = []
+        self._numbers = iter(range(100, 1_000_000))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"shop": self}))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Return the shop's address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Close the shop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _now(self) -> str:
+        """Return this second as the shop writes it: UTC without saying so."""
+        return datetime.fromtimestamp(self.clock() // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+    def _touch(self, number: int) -> None:
+        self.orders[number]["date_modified_gmt"] = self._now()
+
+    # --- what happens in the shop -----------------------------------------------------------------------------------
+
+    def place(self, *lines: tuple[str, str, int], token: str | None = None, **changes: Any) -> int:
+        """Place a paid order; ``lines`` are (amount, tax, quantity). Return its number."""
+        number, now = next(self._numbers), self._now()
+        base = copy.deepcopy(ORDER["line_items"][0])
+        items = [
+            base | {"id": next(self._numbers), "total": total, "total_tax": tax, "quantity": quantity}
+            for total, tax, quantity in lines
+        ]
+        meta = [{"id": 1, "key": "_pa", "value": token}] if token else []
+        self.orders[number] = (
+            copy.deepcopy(ORDER)
+            | {"id": number, "number": str(number), "status": "processing", "line_items": items, "refunds": []}
+            | dict.fromkeys(("date_created_gmt", "date_modified_gmt", "date_paid_gmt"), now)
+            | {"date_completed_gmt": None, "coupon_lines": [], "fee_lines": [], "meta_data": meta}
+            | changes
+        )
+        self.refunds[number] = []
+        return number
+
+    def refund(
+        self, number: int, amount: str, *lines: tuple[int, int, str, str], shipping: tuple[str, str] | None = None
+    ) -> int:
+        """Give money back; ``lines`` are (index, quantity, amount, tax), ``shipping`` is (amount, tax)."""
+        one, items = next(self._numbers), self.orders[number]["line_items"]
+        row = {
+            "id": one,
+            "date_created_gmt": self._now(),
+            "amount": amount,
+            "reason": "",
+            "line_items": [
+                {
+                    "id": next(self._numbers),
+                    "quantity": -quantity,
+                    "total": f"-{total}",
+                    "total_tax": f"-{tax}",
+                    "meta_data": [{"id": 1, "key": "_refunded_item_id", "value": str(items[index]["id"])}],
+                }
+                for index, quantity, total, tax in lines
+            ],
+            "shipping_lines": [{"total": f"-{shipping[0]}", "total_tax": f"-{shipping[1]}"}] if shipping else [],
+            "fee_lines": [],
+        }
+        self.refunds[number].insert(0, row)  # newest first
+        self._list_refunds(number)
+        self._touch(number)
+        return one
+
+    def delete_refund(self, number: int, one: int) -> None:
+        """Take a refund back: the order's date stays, and no webhook is sent."""
+        self.refunds[number] = [row for row in self.refunds[number] if row["id"] != one]
+        self._list_refunds(number)
+
+    def _list_refunds(self, number: int) -> None:
+        rows = [{"id": row["id"], "reason": "", "total": f"-{row['amount']}"} for row in self.refunds[number]]
+        self.orders[number]["refunds"] = rows
+
+    def trash(self, number: int) -> None:
+        """Put an order into the bin."""
+        self.orders[number]["status"] = "trash"
+        self._touch(number)
+
+    def delete(self, number: int) -> None:
+        """Delete an order for good."""
+        del self.orders[number], self.refunds[number]
+
+    # --- what it sends ----------------------------------------------------------------------------------------------
+
+    def send(self, shop: Shop, topic: str, number: int) -> int:
+        """Send a webhook about an order as it is now; return the status it was answered with."""
+        if topic == "order.deleted":
+            told: dict[str, Any] = {"id": number}
+        elif topic.startswith("action."):
+            told = {"action": topic.removeprefix("action."), "arg": number}
+        else:
+            told = self.orders[number]
+        body = json.dumps(told).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "X-WC-Webhook-Topic": topic,
+            "X-WC-Webhook-Delivery-ID": f"fake-{next(self._numbers)}",
+            "X-WC-Webhook-Signature": base64.b64encode(hmac.digest(shop.secret.encode(), body, "sha256")).decode(),
+        }
+        return shop.world.client.post(f"/webhooks/{shop.key}", data=body, headers=headers).status_code
+
+    # --- what it answers --------------------------------------------------------------------------------------------
+
+    def answer(self, method: str, path: str, query: dict[str, str], authorization: str) -> tuple[int, Any]:
+        """Answer one request to the REST API."""
+        if authorization != "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode():
+            return 401, {"code": "woocommerce_rest_cannot_view", "message": "Sorry", "data": {"status": 401}}
+        if self.faults:
+            return self.faults.popleft(), {"code": "fault"}
+        self.asked.append(path)
+        parts = path.removeprefix("/wp-json/wc/v3/").split("/")
+        if parts[0] == "orders" and len(parts) > 1 and parts[1].isdigit():
+            number = int(parts[1])
+            if number not in self.orders:
+                return 404, {"code": "woocommerce_rest_shop_order_invalid_id", "data": {"status": 404}}
+            return 200, self.refunds[number] if parts[2:] == ["refunds"] else self.orders[number]
+        return 404, {"code": "rest_no_route", "data": {"status": 404}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    shop: FakeWooCommerce
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        status, said = self.shop.answer("GET", parts.path, query, self.headers.get("Authorization", ""))
+        body = json.dumps(said).encode()
+        self.send_response_only(status)
+        moment = datetime.fromtimestamp(self.shop.clock() // 1_000_000, UTC)
+        self.send_header("Date", format_datetime(moment, usegmt=True))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,140 @@
+"""Asking a shop for what its webhooks do not say: the lines of a refund, a refund taken back, an order that is gone."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.shops.fake_woocommerce import KEY, SECRET, FakeWooCommerce
+from tests.world import Clock, Shop, World
+
+
+@pytest.fixture
+def clock(world: World) -> Clock:
+    """Return the one clock of shop and installation."""
+    return world.stop_clock("2026-11-22T10:00:00Z")
+
+
+@pytest.fixture
+def fake(clock: Clock) -> Iterator[FakeWooCommerce]:
+    one = FakeWooCommerce(clock)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def shop(world: World, fake: FakeWooCommerce) -> Shop:
+    """Return the fake shop as we know it; ten percent, and of gifts nothing."""
+    credentials = {"consumer_key": KEY, "consumer_secret": SECRET}
+    one = world.shop("woocommerce", url=fake.url, credentials=credentials)
+    one.plan()
+    return one
+
+
+def test_the_lines_of_a_refund_are_asked_for(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
+    assert fake.send(shop, "order.created", number) == 200
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "15.00" and fake.asked == []
+    clock.add(60)
+    fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00"
+    lines = shop.see(str(number))["lines"]
+    assert [line["commission"] for line in lines] == ["10.00", "0.00"]
+    shop.world.books()
+
+
+def test_a_replay_needs_no_shop(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
+    fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    fake.close()
+    clock.add(3_600)
+    assert shop.world.command("replay", "--all") == {"replayed": 2, "changed": 0}
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00"
+    shop.world.books()
+
+
+def test_a_refund_that_was_deleted_is_seen_at_the_next_answer(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
+    one = fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00"
+    clock.add(60)
+    fake.delete_refund(number, one)
+    fake.refund(number, "11.00", (1, 0, "10.00", "1.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "14.00"
+    assert [refund["commission"] for refund in shop.see(str(number))["lines"]] == ["10.00", "4.00"]
+    shop.world.books()
+
+
+@pytest.mark.parametrize("way", ["trash", "delete"])
+def test_of_a_deleted_order_the_answer_counts(shop: Shop, fake: FakeWooCommerce, clock: Clock, way: str) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
+    fake.send(shop, "order.created", number)
+    shop.world.work()
+    clock.add(60)
+    getattr(fake, way)(number)
+    topic = "order.deleted" if way == "trash" else "action.woocommerce_before_delete_order"
+    fake.send(shop, topic, number)
+    shop.world.work()
+    seen = shop.see(str(number))
+    assert shop.balance(alice)["pending"] == "0.00" and seen["commissions"][0]["earned"] == "10.00"
+    assert seen["flags"] == (["deleted_in_shop"] if way == "delete" else [])
+    shop.world.books()
+
+
+def test_what_was_only_thought_deleted_is_not(shop: Shop, fake: FakeWooCommerce) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
+    fake.send(shop, "order.created", number)
+    fake.send(shop, "order.deleted", number)
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00" and fake.asked
+    shop.world.books()
+
+
+@pytest.mark.parametrize("status", [500, 502, 429, 401])
+def test_a_shop_that_does_not_answer_is_asked_again(
+    shop: Shop, fake: FakeWooCommerce, clock: Clock, status: int
+) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
+    fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
+    fake.send(shop, "order.updated", number)
+    fake.faults.extend([status, status])
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "9.68"  # spread over all lines, until it is known
+    for _ in range(4):
+        clock.add(600)
+        shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00"
+    shop.world.books()
+
+
+def test_a_deletion_about_which_the_shop_never_answers_counts_in_the_end(
+    shop: Shop, fake: FakeWooCommerce, clock: Clock
+) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
+    fake.send(shop, "order.created", number)
+    shop.world.work()
+    clock.add(60)
+    fake.send(shop, "order.deleted", number)
+    fake.close()
+    for _ in range(14):
+        shop.world.work()
+        clock.add(60_000)
+    seen = shop.see(str(number))
+    assert shop.balance(alice)["pending"] == "0.00" and seen["flags"] == ["deleted_in_shop"]
+    shop.world.books()
