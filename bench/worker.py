@@ -11,6 +11,7 @@ import sys
 from world import open_context
 
 from plugin.services.process_inbox import drain
+from plugin.worker import spare_collector
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     context = open_context(env)
     with context.database.reading() as connection:
         connection.exec_driver_sql("SELECT 1")
+    spare_collector()  # as every worker does
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
     before = resource.getrusage(resource.RUSAGE_SELF)

@@ -4,7 +4,7 @@ The decision freezes what it used. It is a pure function of the order's story, t
 ``placed_at`` and the customer's binding, so the same deliveries and facts decide the same in any order of arrival.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -220,12 +220,7 @@ def decide(case: Case) -> Decision:
     coupons = _coupons(case, touch)
     clicks, codes, others = _links(case, touch)
     bound = _bound(case)
-    pick: dict[str, Callable[[], Evidence | None]] = {
-        "manual": lambda: None,
-        "coupon": lambda: _pick(coupons, rules.model),
-        "link": lambda: _pick(clicks, rules.model) or _pick(codes, rules.model),
-        "binding": lambda: _pick(bound, rules.model),
-    }
+    tried = {"manual": (), "coupon": (coupons,), "link": (clicks, codes), "binding": (bound,)}
     manual = max(case.manual, key=lambda fact: fact.seq, default=None)
     word = [Evidence("manual", manual.sharer, manual.at, "manual", None, manual.reason)] if manual else []
     evidence = (*word, *coupons, *clicks, *codes, *bound, *others)
@@ -233,7 +228,8 @@ def decide(case: Case) -> Decision:
         winner = word[0] if manual.sharer is not None else None
         reason = "manual" if winner else "manual_nobody"
     else:
-        winner = next((found for kind in rules.priority if (found := pick[kind]())), None)
+        lists = (some for kind in rules.priority for some in tried[kind])
+        winner = next((found for some in lists if (found := _pick(some, rules.model))), None)
         known = [one for one in evidence if one.sharer is not None]
         reason = winner.kind if winner else "all_refused" if known else "no_evidence"
     return Decision(

@@ -149,5 +149,8 @@ class Roster:
 
 
 def _at(facts: Iterable[F], moment: int) -> F | None:
-    known = [fact for fact in facts if fact.at <= moment]
-    return max(known, key=lambda fact: (fact.at, fact.seq), default=None)
+    found: F | None = None
+    for fact in facts:
+        if fact.at <= moment and (found is None or (fact.at, fact.seq) > (found.at, found.seq)):
+            found = fact
+    return found

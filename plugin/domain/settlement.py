@@ -105,6 +105,7 @@ class Deciding:
         self, plans: Sequence[PlanVersion], known: Known, facts: Mapping[int, OrderFacts], starts_at: int
     ) -> None:
         self.plans, self.known, self.facts, self.starts_at = plans, known, facts, starts_at
+        self.binds = binds(plans)
         self.past: dict[str, list[Past]] = defaultdict(list)
 
     def decide(self, work: Work) -> tuple[Decision, bool]:
@@ -116,7 +117,8 @@ class Deciding:
             if not spoke_since or _same_word(work.decision, decision):
                 is_late = _decides_otherwise(work.decision, decision)
                 decision = work.decision
-        self._remember(work, decision)
+        if self.binds:
+            self._remember(work, decision)
         return decision, is_late
 
     def _case(self, work: Work, facts: OrderFacts) -> Case:
