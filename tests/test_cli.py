@@ -128,7 +128,7 @@ def test_an_unexpected_error_shows_where_only_with_debug(
     def fail(*_: object, **__: object) -> None:
         raise KeyError("an inner detail")
 
-    monkeypatch.setattr("plugin.services.process_inbox.drain", fail)
+    monkeypatch.setattr("plugin.services.do_work.drain", fail)
     assert "--debug" in passalong.refused("work")
     assert "an inner detail" not in passalong.refused("work")
     assert "an inner detail" in passalong("work", "--debug", expect=1).stderr

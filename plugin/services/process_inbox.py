@@ -252,7 +252,8 @@ def _ask(recorder: Recorder, reads: Sequence[Read]) -> dict[int, Wait]:
         return {}
     if not can_ask(recorder.context, recorder.shop):
         told = [one for one in asking if not one.states and not one.deleted]
-        return {one.id: Wait(one.asks[0], "The shop would have to be asked about the order, and gave no credentials for it.") for one in told}
+        reason = "The shop would have to be asked about the order, and gave no credentials for it."
+        return {one.id: Wait(one.asks[0], reason) for one in told}
     for one in asking:
         for ref in one.asks:
             is_deleted = ref in one.deleted
