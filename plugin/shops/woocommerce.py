@@ -181,9 +181,13 @@ def _refund_line(row: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _given_back(rows: Sequence[Mapping[str, Any]]) -> Fraction:
-    """Return what a refund's rows give back, tax included."""
+    """Return what a refund's rows, in which amounts are negative, give back, tax included."""
     names = ("total", "total_tax")
-    return -sum((_decimal(row.get(name), f"A refund's {name}") for row in rows for name in names), Fraction(0))
+    return max(Fraction(0), -sum((_decimal(row.get(name), f"A {name}") for row in rows for name in names), Fraction(0)))
+
+
+def _age(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row.get("date_created_gmt")), str(row.get("id")).zfill(20)
 
 
 def _asked_refunds(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -192,17 +196,17 @@ def _asked_refunds(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     A fee is no goods, so what goes back of one must not be taken from them: it is left out of the amount.
     """
     refunds = []
-    for row in reversed(rows):
+    for row in sorted(rows, key=_age):
         _required(row, ("id", "amount"), "refund")
-        fees = max(Fraction(0), _given_back(_rows(row, "fee_lines")))
         lines = [line for line in map(_refund_line, _rows(row, "line_items")) if line is not None]
+        amount = abs(_decimal(row["amount"], "A refund's amount")) - _given_back(_rows(row, "fee_lines"))
         refunds.append(
             {
                 "id": _ident(row["id"], "A refund's id"),
                 "at": _moment(row.get("date_created_gmt"), "date_created_gmt"),
                 "lines": lines,
-                "shipping": _text(max(Fraction(0), _given_back(_rows(row, "shipping_lines")))),
-                "amount": _text(max(Fraction(0), abs(_decimal(row["amount"], "A refund's amount")) - fees)),
+                "shipping": _text(_given_back(_rows(row, "shipping_lines"))),
+                "amount": _text(max(Fraction(0), amount)),
             }
         )
     return refunds

@@ -77,9 +77,14 @@ class FakeWooCommerce:
         return number
 
     def refund(
-        self, number: int, amount: str, *lines: tuple[int, int, str, str], shipping: tuple[str, str] | None = None
+        self,
+        number: int,
+        amount: str,
+        *lines: tuple[int, int, str, str],
+        shipping: tuple[str, str] | None = None,
+        fee: tuple[str, str] | None = None,
     ) -> int:
-        """Give money back; ``lines`` are (index, quantity, amount, tax), ``shipping`` is (amount, tax)."""
+        """Give money back; ``lines`` are (index, quantity, amount, tax), ``shipping`` and ``fee`` (amount, tax)."""
         one, items = next(self._numbers), self.orders[number]["line_items"]
         row = {
             "id": one,
@@ -97,7 +102,7 @@ class FakeWooCommerce:
                 for index, quantity, total, tax in lines
             ],
             "shipping_lines": [{"total": f"-{shipping[0]}", "total_tax": f"-{shipping[1]}"}] if shipping else [],
-            "fee_lines": [],
+            "fee_lines": [{"total": f"-{fee[0]}", "total_tax": f"-{fee[1]}"}] if fee else [],
         }
         self.refunds[number].insert(0, row)  # newest first
         self._list_refunds(number)

@@ -46,17 +46,29 @@ def test_the_lines_of_a_refund_are_asked_for(shop: Shop, fake: FakeWooCommerce, 
     shop.world.books()
 
 
+def test_what_goes_back_of_a_fee_is_not_taken_from_goods(shop: Shop, fake: FakeWooCommerce) -> None:
+    alice = shop.sharer("alice")
+    wrapping = [{"id": 9, "name": "Gift wrap", "total": "10.00", "total_tax": "1.00"}]
+    lines = ("100.00", "0.00", 2), ("50.00", "5.00", 1)
+    number = fake.place(*lines, token=shop.click(shop.link(alice)), fee_lines=wrapping)
+    fake.refund(number, "66.00", (1, 1, "50.00", "5.00"), fee=("10.00", "1.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    assert shop.balance(alice)["pending"] == "10.00" and shop.see(str(number))["flags"] == []
+    shop.world.books()
+
+
 def test_a_replay_needs_no_shop(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
     alice = shop.sharer("alice")
     number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
     fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
     fake.send(shop, "order.updated", number)
     shop.world.work()
-    fake.close()
+    asked = len(fake.asked)
     clock.add(3_600)
     assert shop.world.command("replay", "--all") == {"replayed": 2, "changed": 0}
     shop.world.work()
-    assert shop.balance(alice)["pending"] == "10.00"
+    assert shop.balance(alice)["pending"] == "10.00" and len(fake.asked) == asked
     shop.world.books()
 
 
@@ -94,13 +106,17 @@ def test_of_a_deleted_order_the_answer_counts(shop: Shop, fake: FakeWooCommerce,
     shop.world.books()
 
 
-def test_what_was_only_thought_deleted_is_not(shop: Shop, fake: FakeWooCommerce) -> None:
+def test_what_was_only_thought_deleted_is_not(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
     alice = shop.sharer("alice")
     number = fake.place(("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
     fake.send(shop, "order.created", number)
+    shop.world.work()
+    clock.add(60)
     fake.send(shop, "order.deleted", number)
     shop.world.work()
     assert shop.balance(alice)["pending"] == "10.00" and fake.asked
+    transfers = shop.world.call("GET", f"/sharers/{alice}/transfers", expect=200)["items"]
+    assert [one["kind"] for one in transfers] == ["earn"]
     shop.world.books()
 
 
