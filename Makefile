@@ -28,7 +28,7 @@ check-books: .venv/runtime.stamp ## Derive every balance again and compare it wi
 test: lint ## Lint, then run every test
 	@if [ "$$(id -u)" = 0 ] && ! id pgserver >/dev/null 2>&1 && ! command -v useradd >/dev/null; then \
 		echo "PostgreSQL refuses to run as root and there is no useradd to make it a user: install it (on Debian: apt-get install passwd) or run the tests as another user." >&2; exit 1; fi
-	.venv/bin/python -m pytest -n auto $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/tests.stamp ## Check style, types and what may import what
 	.venv/bin/ruff check --quiet .
