@@ -215,7 +215,7 @@ def _on_host_of(home_url: str, target_url: str) -> SplitResult:
         if not foreign:
             port = f":{target.port}" if target.port is not None else ""
             return target._replace(netloc=_host(home) + port)
-    except ValueError:
+    except ValueError:  # an address that cannot be split leads to the shop's home, as a foreign one does
         pass
     return home._replace(netloc=_host(home) + (f":{home.port}" if home.port is not None else ""))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, or_, select, update
 
 from plugin.database import again, among
 from plugin.domain.moment import SECOND
@@ -176,9 +176,3 @@ def _write_off(context: Context, kind: Kind, one: Task, values: Mapping[str, Any
         if state == "failed":
             kind.give_up(context, one, connection)
     return state
-
-
-def count_failed(connection: Connection, shop_id: int) -> int:
-    """Return how many tasks of a shop have failed for good."""
-    wanted = select(func.count()).select_from(task).where(task.c.shop_id == shop_id, task.c.state == "failed")
-    return connection.execute(wanted).scalar_one()

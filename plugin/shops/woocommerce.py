@@ -26,6 +26,7 @@ _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_crea
 # Actions that tell of an order what the four topics of orders do not: one deleted for good.
 _ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_PER_PAGE, _PAGES_MAX = 100, 50  # the most rows WooCommerce gives at once; more refunds than any order can have
 _CANCELLED = frozenset({"cancelled", "trash"})
 _PAID_BY_STATUS = frozenset({"completed", "refunded"})
 _ATTRIBUTES = {"_pa": "_pa", "pa": "pa", "_wc_order_attribution_utm_content": "utm_content"}
@@ -307,6 +308,20 @@ def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **par
     return answer
 
 
+def _pages(out: Outbound, place: Place, path: str) -> tuple[list[Any], Answer]:
+    """Return all rows of a list, and the last answer of those that brought them."""
+    rows: list[Any] = []
+    for page in range(1, _PAGES_MAX + 1):
+        answer = _get(out, place, path, per_page=str(_PER_PAGE), page=str(page))
+        found = answer.json()
+        if not isinstance(found, list):
+            raise BadAnswer(answer.host, "lists of WooCommerce's REST API")
+        rows += found
+        if len(found) < _PER_PAGE:
+            return rows, answer
+    raise ShopRefused(f"The shop lists more than {_PAGES_MAX * _PER_PAGE} rows where so many cannot be.")
+
+
 def _date(answer: Answer) -> str:
     """Return until when an answer holds, by the shop's own clock.
 
@@ -347,8 +362,8 @@ class WooCommerce:
         data = read_json(body)
         if not isinstance(data, dict):
             raise Malformed("The body is not an object.")
-        if topic == "order.deleted":  # trashed, perhaps; the shop knows
-            ref = _ident(data.get("id"), "The order's id")
+        if topic == "order.deleted" or topic in _ACTIONS:  # trashed, perhaps; the shop knows
+            ref = _ident(data.get("arg" if topic in _ACTIONS else "id"), "The order's id")
             return Said(deleted=(ref,), asks=(ref,))
         if topic == "asked/gone":
             return Said(deleted=(_ident(data.get("id"), "The order's id"),))
@@ -358,8 +373,6 @@ class WooCommerce:
         if topic.startswith("order."):
             order = _order(data)
             return Said(orders=(order,), asks=(order["id"],) if data["refunds"] else ())
-        if topic in _ACTIONS:
-            return Said(asks=(_ident(data.get("arg"), "The order's id"),))
         return Said()
 
     def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
@@ -372,10 +385,9 @@ class WooCommerce:
         answer = _get(out, place, f"orders/{ref}", missing=True)
         if answer.status == 404:
             return Heard("asked/gone", _date(answer), {"id": json.dumps(ref).encode()})
-        refunds = _get(out, place, f"orders/{ref}/refunds", per_page="100")
-        for one in (answer, refunds):
-            one.json()  # what is stored must be JSON, or the whole delivery would be none
-        return Heard("asked/order", _date(refunds), {"order": answer.body, "refunds": refunds.body})
+        answer.json()  # what is stored must be JSON, or the whole delivery would be none
+        refunds, last = _pages(out, place, f"orders/{ref}/refunds")
+        return Heard("asked/order", _date(last), {"order": answer.body, "refunds": json.dumps(refunds).encode()})
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

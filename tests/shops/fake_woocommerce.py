@@ -160,7 +160,10 @@ class FakeWooCommerce:
             number = int(parts[1])
             if number not in self.orders:
                 return 404, {"code": "woocommerce_rest_shop_order_invalid_id", "data": {"status": 404}}
-            return 200, self.refunds[number] if parts[2:] == ["refunds"] else self.orders[number]
+            if parts[2:] == ["refunds"]:
+                size, page = int(query["per_page"]), int(query["page"])
+                return 200, self.refunds[number][(page - 1) * size : page * size]
+            return 200, self.orders[number]
         return 404, {"code": "rest_no_route", "data": {"status": 404}}
 
 

@@ -58,6 +58,30 @@ def test_what_goes_back_of_a_fee_is_not_taken_from_goods(shop: Shop, fake: FakeW
     shop.world.books()
 
 
+def test_refunds_are_read_to_the_last_page(shop: Shop, fake: FakeWooCommerce) -> None:
+    alice = shop.sharer("alice")
+    number = fake.place(("300.00", "0.00", 1), ("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
+    for _ in range(200):
+        fake.refund(number, "1.00", (0, 0, "1.00", "0.00"))
+    fake.send(shop, "order.updated", number)
+    shop.world.work()
+    assert [line["commission"] for line in shop.see(str(number))["lines"]] == ["10.00", "10.00"]
+    shop.world.books()
+
+
+def test_a_force_deletion_counts_where_the_shop_cannot_be_asked(world: World, fake: FakeWooCommerce) -> None:
+    shop = world.shop("woocommerce", url=fake.url)
+    shop.plan()
+    alice = shop.sharer("alice")
+    number = fake.place(("100.00", "0.00", 1), token=shop.click(shop.link(alice)))
+    fake.send(shop, "order.created", number)
+    fake.send(shop, "action.woocommerce_before_delete_order", number)
+    world.work()
+    assert shop.balance(alice)["pending"] == "0.00" and shop.see(str(number))["flags"] == ["deleted_in_shop"]
+    assert {one["state"] for one in world.deliveries()} == {"done"} and fake.asked == []
+    world.books()
+
+
 def test_a_replay_needs_no_shop(shop: Shop, fake: FakeWooCommerce, clock: Clock) -> None:
     alice = shop.sharer("alice")
     number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
