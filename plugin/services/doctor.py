@@ -17,7 +17,7 @@ from plugin.database import Database
 from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
 from plugin.keys import FILE_NAME, KeyStore
 from plugin.migrations import is_current
-from plugin.models import delivery, shop, transfer
+from plugin.models import delivery, shop, task, transfer
 from plugin.services.check_books import missing_guards
 from plugin.services.context import Context
 from plugin.services.count_work import count_work
@@ -76,6 +76,7 @@ def _of_database(context: Context, reach_queue: Callable[[Context], object]) -> 
         yield _look("guards", lambda: _guards(context))
         yield _look("clock", lambda: _clock(context))
         yield _look("inbox", lambda: _inbox(context))
+        yield _look("tasks", lambda: _tasks(context))
         yield from _shops(context)
 
 
@@ -167,6 +168,17 @@ def _clock(context: Context) -> tuple[bool, str]:
     if latest > now + LATE_SECONDS_MAX * SECOND:
         return False, f"The books were written up to {format_moment(latest)}, which is still to come. Set the clock."
     return True, f"It is {format_moment(now - now % SECOND)}."
+
+
+def _tasks(context: Context) -> tuple[bool, str]:
+    """Look at what could not be done outside: each has been tried for two days and is not tried any more."""
+    failed = select(task.c.kind, task.c.ref, task.c.reason, shop.c.key).join(shop, shop.c.id == task.c.shop_id)
+    with context.database.reading() as connection:
+        rows = connection.execute(failed.where(task.c.state == "failed").order_by(task.c.changed_at.desc())).all()
+    if not rows:
+        return True, "Nothing that was to be done outside has failed for good."
+    last = rows[0]
+    return False, f"{len(rows)} failed for good; the last, {last.kind} {last.ref} of shop {last.key}: {last.reason}"
 
 
 def _inbox(context: Context) -> tuple[bool, str]:

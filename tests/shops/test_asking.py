@@ -177,4 +177,6 @@ def test_a_deletion_about_which_the_shop_never_answers_counts_in_the_end(
         clock.add(60_000)
     seen = shop.see(str(number))
     assert shop.balance(alice)["pending"] == "0.00" and seen["flags"] == ["deleted_in_shop"]
+    (told,) = [one for one in shop.world.command("doctor", expect=1)["checks"] if one["name"] == "tasks"]
+    assert not told["ok"] and f"ask {number} of shop {shop.key}" in told["hint"] and "refuses" in told["hint"]
     shop.world.books()
