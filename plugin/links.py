@@ -15,6 +15,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
 
 from plugin.errors import BadSignature, Unavailable
+from plugin.plain_page import POLICY, plain_page
 from plugin.services.record_clicks import ShareLink
 from plugin.signing import CLICK_BYTES, make_token, read_code
 
@@ -42,18 +43,25 @@ _REDIRECT_HEADERS = [
 _PAGE_HEADERS = [
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'"),
+    ("Content-Security-Policy", POLICY),
     ("X-Robots-Tag", "noindex"),
     _REFERRER_POLICY,
 ]
-_NOT_FOUND = (
-    '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
-    "<title>Link not found</title>\n<h1>This link does not exist</h1>\n"
-    "<p>It may have been copied incompletely. Ask the person who shared it to send it again.</p>\n</html>\n"
+_NOT_FOUND = plain_page(
+    {
+        "en": ("This link does not exist", "It may have been copied incompletely. Ask the person who shared it."),
+        "zh-Hant": ("找不到這個連結", "可能沒有複製完整，請向分享的人再要一次。"),
+        "zh-Hans": ("找不到此链接", "可能没有复制完整，请向分享的人再要一次。"),
+        "ja": ("このリンクは見つかりません", "コピーが不完全かもしれません。共有した方にお尋ねください。"),
+    }
 )
-_BUSY = (
-    '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Try again</title>\n'
-    "<h1>This link cannot be opened right now</h1>\n<p>Try again in a moment.</p>\n</html>\n"
+_BUSY = plain_page(
+    {
+        "en": ("This link cannot be opened right now", "Try again in a moment."),
+        "zh-Hant": ("目前無法開啟這個連結", "請稍後再試。"),
+        "zh-Hans": ("暂时无法打开此链接", "请稍后再试。"),
+        "ja": ("ただいまこのリンクを開けません", "しばらくしてからもう一度お試しください。"),
+    }
 )
 
 

@@ -1,5 +1,7 @@
 """The share-link door by itself: where a link leads, what a bad code meets, and how clicks are written down."""
 
+import base64
+import hashlib
 import json
 import logging
 import os
@@ -252,6 +254,15 @@ def test_fault_52_every_bad_code_meets_the_same_page(door: Door) -> None:
     assert page[0] == 404 and b"<h1>" in page[1] and ("Cache-Control", "no-store") in page[2]
     assert [path for path in paths if answer_to(door, path) != page] == []
     assert door.follow(code).status_code == 302
+
+
+def test_who_follows_a_bad_link_is_told_so_in_four_languages_on_a_phone(door: Door) -> None:
+    response = door.follow("nothing")
+    assert re.findall(r'<section lang="([^"]+)">', response.text) == ["en", "zh-Hant", "zh-Hans", "ja"]
+    assert 'content="width=device-width, initial-scale=1"' in response.text
+    style = response.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert response.headers["Content-Security-Policy"] == f"default-src 'none'; style-src 'sha256-{digest}'"
 
 
 def test_fault_52_a_code_altered_anywhere_is_bad(door: Door) -> None:
