@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from plugin.api.problems import problem
 from plugin.errors import BadSignature, NotFound, PluginError, Unavailable
 from plugin.services.store_delivery import Intake, ShopDoor
-from plugin.shops.base import Headers
+from plugin.shops.base import OURS, Headers, Label
 
 RETRY_AFTER_SECONDS = 10
 _STORED, _GREETED = b'{"stored":true}\n', b'{"stored":false}\n'
@@ -59,9 +59,11 @@ def receive(key: str) -> Response:
     headers = _headers()
     if shop.adapter.is_ping(headers, body):
         return Response(_GREETED, mimetype="application/json")
-    _verify(intake, shop, headers, body, passalong.context.now())
     label = shop.adapter.label(headers)
-    intake.store(intake.row(shop.id, label.delivery_id or "", label.topic, headers, body))
+    _verify(intake, shop, headers, body, label, passalong.context.now())
+    # No header is signed: what came under the name of an answer that we asked for is none.
+    topic = f"sent:{label.topic}" if label.topic.startswith(OURS) else label.topic
+    intake.store(intake.row(shop.id, label.delivery_id or "", topic, headers, body))
     return Response(_STORED, mimetype="application/json")
 
 
@@ -101,9 +103,11 @@ def _headers() -> Headers:
     return headers
 
 
-def _verify(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, now: int) -> None:
+def _verify(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, label: Label, now: int) -> None:
     try:
         shop.adapter.verify(headers, body, shop.secrets_at(now), now)
+        if shop.account is not None and label.shop not in (None, shop.account):
+            raise BadSignature  # genuine, but another shop's: one secret signs for all shops of an app
     except BadSignature as error:
         count = intake.count_refused(error.code)
         if count & (count - 1) == 0:  # 1, 2, 4, 8, …: a flood of them must not fill the log

@@ -11,9 +11,7 @@ from plugin.services.context import Context
 from plugin.services.reach_shop import place_of
 from plugin.services.run_tasks import Done, Kind, Task
 from plugin.services.store_delivery import keep_answer_of_shop
-from plugin.shops.base import Asked
-
-GONE = "asked/gone"
+from plugin.shops.base import ASKED_GONE, Asked
 
 
 def _ask(context: Context, one: Task) -> Done:
@@ -38,7 +36,7 @@ def _give_up(context: Context, one: Task, connection: Connection) -> None:
     """Let a deletion count after all, where the shop never said what became of the order."""
     if one.body["deleted"]:
         body = json.dumps({"id": one.ref}).encode()
-        keep_answer_of_shop(context, connection, one.shop_id, f"unanswered:{one.ref}", GONE, body)
+        keep_answer_of_shop(context, connection, one.shop_id, f"unanswered:{one.ref}", ASKED_GONE, body)
 
 
 ASK = Kind(_ask, _give_up)

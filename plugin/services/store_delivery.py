@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,11 +27,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from plugin import shops
 from plugin.errors import BadSignature, Unavailable
 from plugin.models import delivery, shop
+from plugin.services.add_shop import CREDENTIALS, SECRETS
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
 from plugin.services.process_inbox import seal
 from plugin.services.recorder import insert_new
-from plugin.shops.base import Headers, Shop
+from plugin.shops.base import Headers, Named, Place, Shop
 
 BUDGET_SECONDS = 10.0  # how long a request waits for its commit
 QUEUE_MAX = 5_000
@@ -40,10 +41,9 @@ ID_LENGTH_MAX, TOPIC_LENGTH_MAX = 200, 255
 _HASHED_AT_ONCE = 2_047  # bytes
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
 UNKNOWN_MAX = 10_000
-SECRETS_PURPOSE = "shop.secrets"
 
 _SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
-_KEPT_HEADERS = ("webhook-", "x-wc-", "content-type", "user-agent")
+_KEPT_HEADERS = ("webhook-", "x-wc-", "x-shopify-", "shopify-", "content-type", "user-agent")
 _log = logging.getLogger(__name__)
 
 
@@ -366,13 +366,17 @@ def _unavailable() -> Unavailable:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ShopDoor:
-    """What the door must know of a shop. ``secrets`` are (secret, valid until or None); no ``repr`` shows them."""
+    """What the door must know of a shop. ``secrets`` are (secret, valid until or None); no ``repr`` shows them.
+
+    ``account`` is the name that its deliveries must carry where they carry one; None where that is not known.
+    """
 
     id: int
     key: str
     platform: str
     adapter: Shop
     secrets: tuple[tuple[str, int | None], ...]
+    account: str | None = None
 
     def __repr__(self) -> str:
         return f"ShopDoor({self.key!r})"
@@ -404,7 +408,9 @@ class ShopCache:
     def _look_up(self, key: str, now: float) -> ShopDoor | None:
         with _asking(), self._context.database.reading() as connection:
             row = connection.execute(
-                select(shop.c.id, shop.c.platform, shop.c.secrets).where(shop.c.key == key)
+                select(shop.c.id, shop.c.platform, shop.c.url, shop.c.secrets, shop.c.credentials).where(
+                    shop.c.key == key
+                )
             ).one_or_none()
         if row is None:
             self._known.pop(key, None)
@@ -412,18 +418,22 @@ class ShopCache:
                 self._unknown.clear()
             self._unknown[key] = now
             return None
-        door = ShopDoor(row.id, key, row.platform, shops.get(row.platform), self._open(row.secrets, key))
+        adapter, account = shops.get(row.platform), None
+        members = self._open(SECRETS, row.secrets, key)
+        # An empty secret would let anybody sign.
+        secrets = tuple((one["secret"], one["valid_until"]) for one in members if one["secret"])
+        if isinstance(adapter, Named):
+            account = adapter.account(Place(row.url, self._open(CREDENTIALS, row.credentials, key)))
+        door = ShopDoor(row.id, key, row.platform, adapter, secrets, account)
         self._known[key] = now, door
         return door
 
-    def _open(self, sealed: bytes, key: str) -> tuple[tuple[str, int | None], ...]:
+    def _open(self, purpose: str, sealed: bytes, key: str) -> Any:
         try:
-            members: list[Mapping[str, Any]] = json.loads(self._context.keys.open(SECRETS_PURPOSE, sealed))
+            return json.loads(self._context.keys.open(purpose, sealed))
         except BadSignature:
             _log.error("The secrets of shop %s cannot be opened with the encryption keys there are.", key)
             raise Unavailable("secrets_unreadable", "The shop's secrets cannot be read now. Send it again.") from None
-        # An empty secret would let anybody sign.
-        return tuple((one["secret"], one["valid_until"]) for one in members if one["secret"])
 
 
 @contextmanager

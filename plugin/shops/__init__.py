@@ -10,8 +10,9 @@ from plugin.shops.base import Shop
 
 @cache
 def _found() -> dict[str, Shop]:
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if module.name != "base")
-    return {module.SHOP.name: module.SHOP for module in modules}
+    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    shops = (getattr(module, "SHOP", None) for module in modules)
+    return {shop.name: shop for shop in shops if shop is not None}
 
 
 def names() -> list[str]:

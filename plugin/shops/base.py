@@ -2,24 +2,37 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 from plugin.errors import Malformed, PluginError
-from plugin.outbound import Outbound
+from plugin.outbound import Answer, BadAnswer, Outbound
 
 Headers = Mapping[str, str]  # names in lower case
 
 DEPTH_MAX = 60
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
+_MICROS = 10**6
+# The topics of what a shop answered when asked; one that it sends under such a name is none.
+OURS = "asked/"
+ASKED_ORDER, ASKED_GONE = f"{OURS}order", f"{OURS}gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """How a delivery is told apart, read from its headers alone; ``delivery_id`` None where the shop gives none."""
+    """How a delivery is told apart, read from its headers alone.
+
+    ``delivery_id`` is None where the shop gives none; ``shop`` is the account it says to come from, where it does.
+    """
 
     delivery_id: str | None
     topic: str
+    shop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +131,36 @@ class Asked(Protocol):
         ...
 
 
-def read_json(body: bytes) -> Any:
-    """Read JSON strictly: UTF-8, no NaN or Infinity, no key twice, no number that is not what it says, not too deep."""
+@runtime_checkable
+class Named(Protocol):
+    """A platform whose deliveries say from which shop they are: one secret may sign for all shops of an app."""
+
+    def account(self, place: Place) -> str | None:
+        """Return what ``Label.shop`` must be, or None where that is not known."""
+        ...
+
+
+def said_at(answer: Answer) -> str:
+    """Return until when an answer holds, by the shop's own clock; raise BadAnswer for one without a date.
+
+    A date in HTTP is cut to the second (RFC 9110 section 5.6.7), as are those of orders, and an answer knows more than
+    a webhook of the same second: so it counts as of that second's end.
+    """
     try:
-        data = json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=_unique)
+        said = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError):
+        raise BadAnswer(answer.host, "HTTP with a date") from None
+    return said.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.999999Z")
+
+
+def read_json(body: bytes, *, fractions_as_text: bool = False) -> Any:
+    """Read JSON strictly: UTF-8, no NaN or Infinity, no key twice, no number that is not what it says, not too deep.
+
+    Where amounts come as numbers, ``fractions_as_text`` gives those with a point or exponent as they were written.
+    """
+    parse_float = str if fractions_as_text else float
+    try:
+        data = json.loads(body.decode(), parse_float=parse_float, parse_constant=_refuse, object_pairs_hook=_unique)
     except RecursionError:
         raise Malformed("The body is nested too deep.") from None
     except ValueError as error:
@@ -143,3 +182,61 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _Refused("a key stands twice in one object")
     return found
+
+
+# --- reading fields: each returns what it promises or raises Malformed with the reason --------------------------------
+
+
+def mapping(value: object, what: str) -> Mapping[str, Any]:
+    """Return an object."""
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not an object.")
+    return value
+
+
+def required(data: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+    """Refuse an object that lacks one of the fields, or has an empty one."""
+    for name in names:
+        if data.get(name) in (None, ""):
+            raise Malformed(f"The {what} has no {name}.")
+
+
+def rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return a list of objects; a missing one is empty."""
+    found = data.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise Malformed(f"{name} is not a list of objects.")
+    return found
+
+
+def decimal(value: object, what: str) -> Fraction:
+    """Return a decimal string of at most 15 and 6 digits exactly; a missing or empty one is 0."""
+    if value is None or value == "":
+        return Fraction(0)
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise Malformed(f"{what} is not a decimal string.")
+    return Fraction(value)
+
+
+def money(exact: Fraction) -> str:
+    """Write an exact amount of at most six places."""
+    whole, part = divmod(int(exact * _MICROS), _MICROS)
+    return f"{whole}.{part:06d}"
+
+
+def ident(value: object, what: str) -> str:
+    """Return an id, which shops write as a text or a number, as text."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or str(value).strip() == "":
+        raise Malformed(f"{what} is not an id.")
+    return str(value)
+
+
+def optional_ident(value: object) -> str | None:
+    """Return an id, or None where the shop names nothing, for which some write 0."""
+    return None if value in (None, 0, "0", "") else ident(value, "An id")
+
+
+def require_bare(data: Mapping[str, Any]) -> None:
+    """Refuse a deletion that holds a whole order: topics are not signed, so it may be an order under a false one."""
+    if "line_items" in data:
+        raise Malformed("What is said to be a deletion holds a whole order.")

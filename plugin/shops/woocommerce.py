@@ -10,18 +10,35 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from fractions import Fraction
 from html import unescape
 from typing import Any
 
 from plugin.errors import BadRequest, BadSignature, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
-from plugin.shops.base import Headers, Heard, Label, Place, Said, ShopRefused, read_json
+from plugin.shops.base import (
+    ASKED_GONE,
+    ASKED_ORDER,
+    Headers,
+    Heard,
+    Label,
+    Place,
+    Said,
+    ShopRefused,
+    decimal,
+    ident,
+    mapping,
+    money,
+    optional_ident,
+    read_json,
+    require_bare,
+    required,
+    rows,
+    said_at,
+)
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
-_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_created_gmt")
 # Actions that tell of an order what the four topics of orders do not: one deleted for good.
 _ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
@@ -33,36 +50,8 @@ _ATTRIBUTES = {"_pa": "_pa", "pa": "pa", "_wc_order_attribution_utm_content": "u
 _ENTRY, _REFERRER = "_wc_order_attribution_session_entry", "_wc_order_attribution_referrer"
 
 
-def _required(data: Mapping[str, Any], names: Sequence[str], what: str) -> None:
-    for name in names:
-        if data.get(name) in (None, ""):
-            raise Malformed(f"The {what} has no {name}.")
-
-
-def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    rows = data.get(name) or []
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Malformed(f"{name} is not a list of objects.")
-    return rows
-
-
-def _decimal(value: object, what: str) -> Fraction:
-    if value is None or value == "":
-        return Fraction(0)
-    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
-        raise Malformed(f"{what} is not a decimal string.")
-    return Fraction(value)
-
-
 def _places(value: object) -> int:
     return len(value.partition(".")[2]) if isinstance(value, str) else 0
-
-
-def _text(amount: Fraction) -> str:
-    """Write an exact amount of at most six places."""
-    units = amount * 10**6
-    whole, part = divmod(int(units), 10**6)
-    return f"{whole}.{part:06d}"
 
 
 def _moment(value: object, name: str) -> str | None:
@@ -76,16 +65,6 @@ def _moment(value: object, name: str) -> str | None:
     if parsed.tzinfo is not None:
         raise Malformed(f"{name} carries a zone, which WooCommerce never sends.")
     return parsed.isoformat() + "Z"
-
-
-def _ident(value: object, what: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str) or str(value).strip() == "":
-        raise Malformed(f"{what} is not an id.")
-    return str(value)
-
-
-def _optional_ident(value: object) -> str | None:
-    return None if value in (None, 0, "0", "") else _ident(value, "An id")
 
 
 def _shares(total: Fraction, weights: Sequence[Fraction], unit: Fraction) -> list[Fraction]:
@@ -106,13 +85,13 @@ def _after_discounts(items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[
 
     Positive fees are no goods and are left out.
     """
-    amounts = [_decimal(item.get(key), f"A line's {key}") for item in items]
+    amounts = [decimal(item.get(key), f"A line's {key}") for item in items]
     if any(amount < 0 for amount in amounts):
         raise Malformed(f"A line's {key} is below zero.")
     values = [item.get(key) for item in items] + [fee.get(key) for fee in fees]
     unit = Fraction(1, 10 ** max(map(_places, values), default=0))
     for fee in fees:
-        discount = min(-_decimal(fee.get(key), "A fee"), sum(amounts, Fraction(0)))
+        discount = min(-decimal(fee.get(key), "A fee"), sum(amounts, Fraction(0)))
         if discount > 0:
             shares = _shares(discount, amounts, unit)
             amounts = [max(Fraction(0), amount - share) for amount, share in zip(amounts, shares, strict=True)]
@@ -120,21 +99,21 @@ def _after_discounts(items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[
 
 
 def _lines(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = _rows(data, "line_items")
+    items = rows(data, "line_items")
     for item in items:
-        _required(item, ("id", "quantity", "total"), "line")
-    fees = [fee for fee in _rows(data, "fee_lines") if _decimal(fee.get("total"), "A fee") < 0]
+        required(item, ("id", "quantity", "total"), "line")
+    fees = [fee for fee in rows(data, "fee_lines") if decimal(fee.get("total"), "A fee") < 0]
     amounts, taxes = _after_discounts(items, fees, "total"), _after_discounts(items, fees, "total_tax")
     return [
         {
-            "id": _ident(item["id"], "A line's id"),
-            "product_id": _optional_ident(item.get("product_id")),
-            "variant_id": _optional_ident(item.get("variation_id")),
+            "id": ident(item["id"], "A line's id"),
+            "product_id": optional_ident(item.get("product_id")),
+            "variant_id": optional_ident(item.get("variation_id")),
             "sku": item.get("sku"),
             "title": item.get("name"),
             "quantity": item["quantity"],
-            "amount": _text(amount),
-            "tax": _text(tax),
+            "amount": money(amount),
+            "tax": money(tax),
         }
         for item, amount, tax in zip(items, amounts, taxes, strict=True)
     ]
@@ -145,17 +124,11 @@ def _refunds(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(data.get("refunds"), list):
         raise Malformed("The order has no refunds.")
     refunds = []
-    for row in reversed(_rows(data, "refunds")):
-        _required(row, ("id", "total"), "refund")
-        amount = abs(_decimal(row["total"], "A refund's total"))
-        refunds.append({"id": _ident(row["id"], "A refund's id"), "amount": _text(amount)})
+    for row in reversed(rows(data, "refunds")):
+        required(row, ("id", "total"), "refund")
+        amount = abs(decimal(row["total"], "A refund's total"))
+        refunds.append({"id": ident(row["id"], "A refund's id"), "amount": money(amount)})
     return refunds
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed("The order is not an object.")
-    return value
 
 
 def _asked_at(data: Mapping[str, Any]) -> str:
@@ -167,47 +140,47 @@ def _asked_at(data: Mapping[str, Any]) -> str:
 
 def _refund_line(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a line of a refund that was asked for; None for one that points at no line of the order."""
-    targets = [one.get("value") for one in _rows(row, "meta_data") if one.get("key") == "_refunded_item_id"]
+    targets = [one.get("value") for one in rows(row, "meta_data") if one.get("key") == "_refunded_item_id"]
     quantity = row.get("quantity")
     if not targets:
         return None
     if isinstance(quantity, bool) or not isinstance(quantity, int):
         raise Malformed("A refund's quantity is not a whole number.")
     return {
-        "line_id": _ident(targets[0], "A refund's line"),
+        "line_id": ident(targets[0], "A refund's line"),
         "quantity": abs(quantity),
-        "amount": _text(abs(_decimal(row.get("total"), "A refund's total"))),
-        "tax": _text(abs(_decimal(row.get("total_tax"), "A refund's tax"))),
+        "amount": money(abs(decimal(row.get("total"), "A refund's total"))),
+        "tax": money(abs(decimal(row.get("total_tax"), "A refund's tax"))),
     }
 
 
-def _given_back(rows: Sequence[Mapping[str, Any]]) -> Fraction:
+def _given_back(told: Sequence[Mapping[str, Any]]) -> Fraction:
     """Return what a refund's rows, in which amounts are negative, give back, tax included."""
     names = ("total", "total_tax")
-    return max(Fraction(0), -sum((_decimal(row.get(name), f"A {name}") for row in rows for name in names), Fraction(0)))
+    return max(Fraction(0), -sum((decimal(row.get(name), f"A {name}") for row in told for name in names), Fraction(0)))
 
 
 def _age(row: Mapping[str, Any]) -> tuple[str, str]:
     return str(row.get("date_created_gmt")), str(row.get("id")).zfill(20)
 
 
-def _asked_refunds(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _asked_refunds(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the refunds that the shop told when asked, oldest first.
 
     A fee is no goods, so what goes back of one must not be taken from them: it is left out of the amount.
     """
     refunds = []
-    for row in sorted(rows, key=_age):
-        _required(row, ("id", "amount"), "refund")
-        lines = [line for line in map(_refund_line, _rows(row, "line_items")) if line is not None]
-        amount = abs(_decimal(row["amount"], "A refund's amount")) - _given_back(_rows(row, "fee_lines"))
+    for row in sorted(told, key=_age):
+        required(row, ("id", "amount"), "refund")
+        lines = [line for line in map(_refund_line, rows(row, "line_items")) if line is not None]
+        amount = abs(decimal(row["amount"], "A refund's amount")) - _given_back(rows(row, "fee_lines"))
         refunds.append(
             {
-                "id": _ident(row["id"], "A refund's id"),
+                "id": ident(row["id"], "A refund's id"),
                 "at": _moment(row.get("date_created_gmt"), "date_created_gmt"),
                 "lines": lines,
-                "shipping": _text(_given_back(_rows(row, "shipping_lines"))),
-                "amount": _text(max(Fraction(0), amount)),
+                "shipping": money(_given_back(rows(row, "shipping_lines"))),
+                "amount": money(max(Fraction(0), amount)),
             }
         )
     return refunds
@@ -228,7 +201,7 @@ def _payment(status: str, dates: Mapping[str, str | None]) -> tuple[str, str | N
 def _customer(data: Mapping[str, Any]) -> dict[str, Any] | None:
     billing = data.get("billing")
     email = billing.get("email") if isinstance(billing, dict) else None
-    number = _optional_ident(data.get("customer_id"))
+    number = optional_ident(data.get("customer_id"))
     return {"id": number, "email": email or None, "orders_before": None} if number or email else None
 
 
@@ -236,7 +209,7 @@ def _meta(data: Mapping[str, Any]) -> tuple[dict[str, str], str | None, str | No
     """Return the attributes that may carry a token, the landing address and the referrer."""
     attributes: dict[str, list[str]] = {}
     addresses: dict[str, str] = {}
-    for row in _rows(data, "meta_data"):
+    for row in rows(data, "meta_data"):
         key, value = row.get("key"), row.get("value")
         if not isinstance(key, str) or not isinstance(value, str) or not value:
             continue
@@ -252,7 +225,7 @@ def _meta(data: Mapping[str, Any]) -> tuple[dict[str, str], str | None, str | No
 
 
 def _codes(data: Mapping[str, Any]) -> list[str]:
-    return [row["code"] for row in _rows(data, "coupon_lines") if row.get("code")]
+    return [row["code"] for row in rows(data, "coupon_lines") if row.get("code")]
 
 
 def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None = None, at: str | None = None) -> Any:
@@ -260,16 +233,16 @@ def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None 
 
     A refund that is deleted moves no date in the shop, so an answer counts as of the moment it was given.
     """
-    _required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "order")
+    required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "order")
     status = str(data["status"])
     dates = {name: _moment(data.get(name), name) for name in _DATES}
     payment, paid_at = _payment(status, dates)
-    total = max(Fraction(0), _decimal(data.get("total"), "The total"))
+    total = max(Fraction(0), decimal(data.get("total"), "The total"))
     attributes, landing_url, referrer_url = _meta(data)
     given_back = _refunds(data) if refunds is None else _asked_refunds(refunds)
-    shipping = [_decimal(data.get(name), name) for name in ("shipping_total", "shipping_tax")]
+    shipping = [decimal(data.get(name), name) for name in ("shipping_total", "shipping_tax")]
     return {
-        "id": _ident(data["id"], "The order's id"),
+        "id": ident(data["id"], "The order's id"),
         "number": str(data.get("number") or data["id"]),
         "updated_at": max((moment for moment in (*dates.values(), at) if moment), key=datetime.fromisoformat),
         "placed_at": dates["date_created_gmt"],
@@ -280,9 +253,9 @@ def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None 
         "test": False,
         "customer": _customer(data),
         "lines": _lines(data),
-        "shipping": {"amount": _text(max(Fraction(0), shipping[0])), "tax": _text(max(Fraction(0), shipping[1]))},
-        "total": _text(total),
-        "refunds": given_back or ([{"id": "status-refunded", "amount": _text(total)}] if status == "refunded" else []),
+        "shipping": {"amount": money(max(Fraction(0), shipping[0])), "tax": money(max(Fraction(0), shipping[1]))},
+        "total": money(total),
+        "refunds": given_back or ([{"id": "status-refunded", "amount": money(total)}] if status == "refunded" else []),
         "codes": _codes(data),
         "attributes": attributes,
         "landing_url": landing_url,
@@ -310,29 +283,16 @@ def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **par
 
 def _pages(out: Outbound, place: Place, path: str) -> tuple[list[Any], Answer]:
     """Return all rows of a list, and the last answer of those that brought them."""
-    rows: list[Any] = []
+    listed: list[Any] = []
     for page in range(1, _PAGES_MAX + 1):
         answer = _get(out, place, path, per_page=str(_PER_PAGE), page=str(page))
         found = answer.json()
         if not isinstance(found, list):
             raise BadAnswer(answer.host, "lists of WooCommerce's REST API")
-        rows += found
+        listed += found
         if len(found) < _PER_PAGE:
-            return rows, answer
+            return listed, answer
     raise ShopRefused(f"The shop lists more than {_PAGES_MAX * _PER_PAGE} rows where so many cannot be.")
-
-
-def _date(answer: Answer) -> str:
-    """Return until when an answer holds, by the shop's own clock.
-
-    A date in HTTP is cut to the second (RFC 9110 section 5.6.7), as are those of orders, and an answer knows more than
-    a webhook of the same second: so it counts as of that second's end.
-    """
-    try:
-        said = parsedate_to_datetime(answer.headers["date"])
-    except (KeyError, ValueError):
-        raise BadAnswer(answer.host, "HTTP with a date") from None
-    return said.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.999999Z")
 
 
 class WooCommerce:
@@ -363,12 +323,13 @@ class WooCommerce:
         if not isinstance(data, dict):
             raise Malformed("The body is not an object.")
         if topic == "order.deleted" or topic in _ACTIONS:  # trashed, perhaps; the shop knows
-            ref = _ident(data.get("arg" if topic in _ACTIONS else "id"), "The order's id")
+            require_bare(data)
+            ref = ident(data.get("arg" if topic in _ACTIONS else "id"), "The order's id")
             return Said(deleted=(ref,), asks=(ref,))
-        if topic == "asked/gone":
-            return Said(deleted=(_ident(data.get("id"), "The order's id"),))
-        if topic == "asked/order":
-            order = _order(_mapping(data.get("order")), _rows(data, "refunds"), _asked_at(data))
+        if topic == ASKED_GONE:
+            return Said(deleted=(ident(data.get("id"), "The order's id"),))
+        if topic == ASKED_ORDER:
+            order = _order(mapping(data.get("order"), "The order"), rows(data, "refunds"), _asked_at(data))
             return Said(orders=(order,))
         if topic.startswith("order."):
             order = _order(data)
@@ -384,10 +345,10 @@ class WooCommerce:
             raise Malformed("The order's id is not one of WooCommerce's.")
         answer = _get(out, place, f"orders/{ref}", missing=True)
         if answer.status == 404:
-            return Heard("asked/gone", _date(answer), {"id": json.dumps(ref).encode()})
+            return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
         answer.json()  # what is stored must be JSON, or the whole delivery would be none
         refunds, last = _pages(out, place, f"orders/{ref}/refunds")
-        return Heard("asked/order", _date(last), {"order": answer.body, "refunds": json.dumps(refunds).encode()})
+        return Heard(ASKED_ORDER, said_at(last), {"order": answer.body, "refunds": json.dumps(refunds).encode()})
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

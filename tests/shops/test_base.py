@@ -4,6 +4,7 @@ The fuzzing is seeded; a failure prints the seed and the bytes, which is all it 
 """
 
 import base64
+import hmac
 import json
 import random
 import subprocess
@@ -77,9 +78,26 @@ def woocommerce_deliveries() -> list[Good]:
     return found
 
 
+def shopify_deliveries() -> list[Good]:
+    """Return the signed sample, and the others signed with its secret."""
+    folder, found = PAYLOADS / "shopify", []
+    sealed = json.loads((folder / "composed" / "shopify_signed_order.json").read_text())
+    own = {name.lower(): value for name, value in sealed["headers"].items()}
+    bodies = {"orders/create": [sealed["body"].encode()]}
+    bodies["orders/updated"] = [path.read_bytes() for path in sorted(folder.glob("captured_order_*.json"))]
+    bodies["refunds/create"] = [path.read_bytes() for path in sorted(folder.glob("composed/shopify_refund_*.json"))]
+    for topic, several in bodies.items():
+        for body in several:
+            digest = base64.b64encode(hmac.digest(sealed["secret"].encode(), body, "sha256")).decode()
+            headers = own | {"x-shopify-topic": topic, "x-shopify-hmac-sha256": digest}
+            found.append((headers, body, sealed["secret"], topic))
+    return found
+
+
 # A new shop adds a line here: good deliveries to start from.
 DELIVERIES: dict[str, Callable[[], list[Good]]] = {
     "generic": generic_deliveries,
+    "shopify": shopify_deliveries,
     "woocommerce": woocommerce_deliveries,
 }
 

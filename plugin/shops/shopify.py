@@ -1,0 +1,441 @@
+"""Shopify: webhooks of the Admin API in their REST shape, and that API for what they do not say.
+
+https://shopify.dev/docs/api/admin-rest/latest/resources/order, https://shopify.dev/docs/apps/build/webhooks. Amounts
+are in the shop's own currency (``…_set.shop_money``, else the plain field), whatever the buyer saw. The base is price
+times quantity less what was allocated to the line: the header's subtotal and ``total_discount`` leave discounts out.
+What was read into bodies that the pages do not explain is listed, with its evidence, in tests/shops/shopify_reading.md.
+"""
+
+import base64
+import hmac
+import json
+import re
+import secrets as randomness
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+from urllib.parse import urlsplit
+
+from plugin.errors import BadRequest, BadSignature, Malformed
+from plugin.outbound import Answer, Origin, Outbound
+from plugin.shops.base import (
+    ASKED_GONE,
+    ASKED_ORDER,
+    Headers,
+    Heard,
+    Label,
+    Place,
+    Said,
+    ShopRefused,
+    decimal,
+    ident,
+    mapping,
+    money,
+    optional_ident,
+    read_json,
+    require_bare,
+    required,
+    rows,
+    said_at,
+)
+
+VERSION = "2026-07"
+_DOMAIN = ".myshopify.com"
+# Whole orders; the others say too little, by the field that names their order.
+_WHOLE = frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled", ASKED_ORDER})
+_NAMED_BY = {
+    "orders/delete": "id",
+    "orders/edited": "order_id",
+    "refunds/create": "order_id",
+    "order_transactions/create": "order_id",
+}
+_PAYMENTS = {
+    "pending": "unpaid",
+    "authorized": "unpaid",
+    "partially_paid": "unpaid",
+    "expired": "unpaid",
+    "paid": "paid",
+    "partially_refunded": "paid",
+    "refunded": "paid",
+    "voided": "voided",
+}
+_TIMES = ("processed_at", "created_at", "updated_at", "cancelled_at", "closed_at")
+_ATTRIBUTES, _PROPERTIES = ("_pa", "pa", "utm_content"), ("_pa", "pa")
+_MICROS = 10**6
+_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+
+
+# --- amounts and times ------------------------------------------------------------------------------------------------
+
+
+def _signed(row: Mapping[str, Any], name: str, currency: str) -> Fraction:
+    """Return an amount in the shop's currency: ``name_set.shop_money``, else the plain field, else 0."""
+    both = row.get(f"{name}_set") or {}
+    both = mapping(both, f"{name}_set")
+    both = mapping(both.get(f"{name}_set") or both, f"{name}_set")  # older pages nest the set in itself
+    shop = mapping(both.get("shop_money") or {}, f"{name}_set.shop_money")
+    if shop.get("currency_code") not in (None, currency):
+        raise Malformed(f"{name} is in another currency than the order.")
+    value = row.get(name) if shop.get("amount") is None else shop["amount"]
+    return decimal(str(value) if type(value) is int else value, name)
+
+
+def _money(row: Mapping[str, Any], name: str, currency: str) -> Fraction:
+    amount = _signed(row, name, currency)
+    if amount < 0:
+        raise Malformed(f"{name} is below zero.")
+    return amount
+
+
+def _taxes(row: Mapping[str, Any], currency: str) -> Fraction:
+    return sum((_money(tax, "price", currency) for tax in rows(row, "tax_lines")), Fraction(0))
+
+
+def _count(row: Mapping[str, Any], name: str) -> int:
+    value = row.get(name)
+    if type(value) is not int or value < 0:
+        raise Malformed(f"{name} is not a whole number from 0.")
+    return value
+
+
+def _time(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    if value in (None, ""):
+        return None
+    try:
+        parsed = datetime.fromisoformat(str(value))
+        if parsed.tzinfo is None:
+            raise Malformed(f"{name} has no zone.")
+        return parsed.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        raise Malformed(f"{name} is not a time.") from None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def _allocated(row: Mapping[str, Any], order: Mapping[str, Any], target: str, currency: str) -> Fraction:
+    """Return what discounts took off a row; one that an application made for the other kind of row is not its own."""
+    applications = rows(order, "discount_applications")
+    total = Fraction(0)
+    for one in rows(row, "discount_allocations"):
+        index = one.get("discount_application_index")
+        meant = None
+        if isinstance(index, int) and 0 <= index < len(applications):
+            meant = applications[index].get("target_type")
+        if meant in (None, target):
+            total += _money(one, "amount", currency)
+    return total
+
+
+def _kept(amount: Fraction, quantity: int, removed: int) -> Fraction:
+    """Return what stays of an amount when some of the pieces it was for were edited away, in millionths."""
+    return Fraction(round(amount * _MICROS * (quantity - removed) / quantity), _MICROS) if removed else amount
+
+
+def _lines(order: Mapping[str, Any], currency: str, *, tax_included: bool) -> list[dict[str, Any]]:
+    """Return the lines as placed, less the pieces that an edit removed.
+
+    A refund lowers ``current_quantity`` as an edit does, so pieces that a refund lists were not removed by an edit.
+    """
+    refunded: Counter[str] = Counter()
+    for refund in rows(order, "refunds"):
+        for row in rows(refund, "refund_line_items"):
+            refunded[str(row.get("line_item_id"))] += _count(row, "quantity")
+    lines = []
+    for item in rows(order, "line_items"):
+        required(item, ("id", "price"), "line")
+        number, quantity = ident(item["id"], "A line's id"), _count(item, "quantity")
+        if "discount_allocations" in item:
+            discount = _allocated(item, order, "line_item", currency)
+        else:
+            discount = _money(item, "total_discount", currency)
+        tax = _taxes(item, currency)
+        amount = _money(item, "price", currency) * quantity - discount - (tax if tax_included else 0)
+        if amount < 0:
+            raise Malformed("A line's discounts are more than its price.")
+        left = quantity if item.get("current_quantity") is None else _count(item, "current_quantity")
+        removed = max(0, quantity - left - refunded[number])
+        lines.append(
+            {
+                "id": number,
+                "product_id": optional_ident(item.get("product_id")),
+                "variant_id": optional_ident(item.get("variant_id")),
+                "sku": _text(item.get("sku")),
+                "title": _text(item.get("title")),
+                "quantity": quantity - removed,
+                "amount": money(_kept(amount, quantity, removed)),
+                "tax": money(_kept(tax, quantity, removed)),
+            }
+        )
+    return lines
+
+
+def _shipping(order: Mapping[str, Any], currency: str, *, tax_included: bool) -> dict[str, str]:
+    if order.get("shipping_lines") is None:
+        return {"amount": money(_money(order, "total_shipping_price", currency)), "tax": "0"}
+    amount, taxes = Fraction(0), Fraction(0)
+    for way in rows(order, "shipping_lines"):
+        if way.get("is_removed") is True:
+            continue
+        tax = _taxes(way, currency)
+        taxes += tax
+        amount += _money(way, "price", currency) - _allocated(way, order, "shipping_line", currency)
+        amount -= tax if tax_included else 0
+    return {"amount": money(max(Fraction(0), amount)), "tax": money(taxes)}
+
+
+# --- refunds ----------------------------------------------------------------------------------------------------------
+
+
+def _refund(refund: Mapping[str, Any], currency: str, *, tax_included: bool) -> dict[str, Any]:
+    """Return a refund: the goods and shipping it lists, and how much money went back where that is known."""
+    lines, parts = [], Fraction(0)
+    for row in rows(refund, "refund_line_items"):
+        tax = _money(row, "total_tax", currency)
+        goods = _money(row, "subtotal", currency) - (tax if tax_included else 0)
+        if goods < 0:
+            raise Malformed("A refund's tax is more than its subtotal.")
+        parts += goods + tax
+        lines.append(
+            {
+                "line_id": ident(row.get("line_item_id"), "A refund's line"),
+                "quantity": _count(row, "quantity"),
+                "amount": money(goods),
+                "tax": money(tax),
+            }
+        )
+    shipping, beside = _refunded_beside(refund, currency, tax_included=tax_included)
+    parts += shipping
+    return {
+        "id": ident(refund.get("id"), "A refund's id"),
+        "at": _time(refund, "created_at") or _time(refund, "processed_at"),
+        "lines": lines,
+        "shipping": money(shipping),
+        "amount": money(_sent_back(refund, parts, beside, currency)),
+    }
+
+
+def _refunded_beside(refund: Mapping[str, Any], currency: str, *, tax_included: bool) -> tuple[Fraction, Fraction]:
+    """Return (shipping with its tax, other adjustments) that went back beside goods.
+
+    Newer bodies list the same shipping as an adjustment and in ``refund_shipping_lines``: it counts once.
+    """
+    shipping, beside = Fraction(0), Fraction(0)
+    for row in rows(refund, "order_adjustments"):  # money given back is negative there
+        given = -_signed(row, "amount", currency) - _signed(row, "tax_amount", currency)
+        if row.get("kind") == "shipping_refund":
+            shipping += given
+        else:
+            beside += given
+    if not shipping:
+        for row in rows(refund, "refund_shipping_lines"):
+            shipping += _money(row, "subtotal_amount", currency)
+            shipping += 0 if tax_included else _money(row, "tax_amount", currency)
+    if shipping < 0:
+        raise Malformed("A refund's shipping is below zero.")
+    return shipping, beside
+
+
+def _sent_back(refund: Mapping[str, Any], parts: Fraction, beside: Fraction, currency: str) -> Fraction:
+    """Return how much money went back, in the shop's currency.
+
+    Refunds are told "independent from the movement of money", so where none has moved yet it is what they list. Money
+    that moved in the buyer's currency is not converted: the shop lists it, with what it gave beside, in its own too.
+    """
+    moved = [
+        row for row in rows(refund, "transactions") if row.get("kind") == "refund" and row.get("status") == "success"
+    ]
+    if not moved:
+        return parts
+    if all(row.get("currency") in (None, currency) or row.get("amount_set") for row in moved):
+        return sum((_money(row, "amount", currency) for row in moved), Fraction(0))
+    return max(Fraction(0), parts + beside)
+
+
+# --- who, and by whom -------------------------------------------------------------------------------------------------
+
+
+def _pairs(value: object) -> Iterable[tuple[str, str]]:
+    """Yield what attributes or properties name: a list of {name, value}, one such, or an object by name.
+
+    Entries of any other shape are some other program's.
+    """
+    if value is None:
+        return
+    if isinstance(value, dict):
+        value = [value] if {"name", "value"} <= value.keys() else [{"name": k, "value": v} for k, v in value.items()]
+    if not isinstance(value, list):
+        raise Malformed("Attributes are neither a list nor an object.")
+    for one in value:
+        if isinstance(one, dict):
+            name, said = one.get("name"), one.get("value")
+            if isinstance(name, str) and isinstance(said, str) and said:
+                yield name, said
+
+
+def _tokens(order: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes that may carry a token: those of the order first, then those of its lines."""
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(order.get("note_attributes")):
+        if name in _ATTRIBUTES:
+            found.setdefault(name, []).append(value)
+    for item in rows(order, "line_items"):
+        for name, value in _pairs(item.get("properties")):
+            if name in _PROPERTIES:
+                found.setdefault(name, []).append(value)
+    return {name: ",".join(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def _codes(order: Mapping[str, Any]) -> list[str]:
+    by_code = [row for row in rows(order, "discount_applications") if row.get("type") == "discount_code"]
+    codes = [row.get("code") for row in rows(order, "discount_codes") + by_code]
+    return list(dict.fromkeys(code for code in codes if isinstance(code, str) and code.strip()))
+
+
+def _customer(order: Mapping[str, Any]) -> dict[str, Any] | None:
+    buyer = mapping(order.get("customer") or {}, "The customer")
+    number = optional_ident(buyer.get("id"))
+    email = buyer.get("email") or order.get("email") or order.get("contact_email") or None
+    if number is None and email is None:
+        return None
+    known = buyer.get("orders_count") is not None
+    # The count is of all the buyer's orders, this one among them.
+    return {"id": number, "email": email, "orders_before": max(0, _count(buyer, "orders_count") - 1) if known else None}
+
+
+def _order(order: Mapping[str, Any]) -> dict[str, Any]:
+    required(order, ("id", "currency", "financial_status", "created_at"), "order")
+    if not isinstance(order.get("line_items"), list):
+        raise Malformed("The order has no line_items.")
+    payment = _PAYMENTS.get(str(order["financial_status"]))
+    if payment is None:
+        raise Malformed("The financial_status is none that Shopify lists.")
+    currency, tax_included = str(order["currency"]), order.get("taxes_included") is True
+    own = [moment for name in _TIMES if (moment := _time(order, name))]
+    refunds = [_refund(refund, currency, tax_included=tax_included) for refund in rows(order, "refunds")]
+    placed_at = _time(order, "processed_at") or _time(order, "created_at")  # an import's is the day in the old shop
+    return {
+        "id": ident(order["id"], "The order's id"),
+        "number": str(order.get("name") or order.get("order_number") or order["id"]),
+        "updated_at": max([*own, *(one["at"] for one in refunds if one["at"])], key=datetime.fromisoformat),
+        "placed_at": placed_at,
+        "paid_at": placed_at if payment == "paid" else None,  # a body has no time of payment
+        "currency": currency,
+        "status": "cancelled" if order.get("cancelled_at") else "open",
+        "payment": payment,
+        "test": order.get("test") is True,
+        "customer": _customer(order),
+        "lines": _lines(order, currency, tax_included=tax_included),
+        "shipping": _shipping(order, currency, tax_included=tax_included),
+        "total": money(max(Fraction(0), _signed(order, "total_price", currency))),
+        "refunds": refunds,
+        "codes": _codes(order),
+        "attributes": _tokens(order),
+        "landing_url": _text(order.get("landing_site")),
+        "referrer_url": _text(order.get("referring_site")),
+    }
+
+
+# --- asking the shop --------------------------------------------------------------------------------------------------
+
+
+def _home(place: Place) -> str:
+    """Return where the Admin API is: at the shop's name on myshopify.com where its address is another."""
+    return f"https://{place.credentials['shop']}" if "shop" in place.credentials else place.url
+
+
+def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
+    """Ask the Admin API; raise ShopRefused for all but 200, and 404 where that is an answer."""
+    home = _home(place)
+    headers = {"X-Shopify-Access-Token": place.credentials["access_token"]}
+    url = f"{home}/admin/api/{VERSION}/{path}"
+    answer = out.send("GET", url, params=params, headers=headers, trusted=Origin.of(home))
+    if answer.status == 401:
+        raise ShopRefused(
+            "Shopify does not accept the access token. Install the app again and connect the shop with its new token."
+        )
+    if answer.status == 403:
+        raise ShopRefused("Shopify does not let the app read that. Give it read_orders and read_products.")
+    if answer.status in (402, 423):
+        raise ShopRefused("Shopify has frozen or locked the shop. See its admin, and connect it again after that.")
+    if answer.status != 200 and not (missing and answer.status == 404):
+        raise ShopRefused(f"The shop answered with status {answer.status} where Shopify's Admin API should be.")
+    return answer
+
+
+class Shopify:
+    """Shopify's webhooks: orders/*, refunds/create, order_transactions/create, app/uninstalled, the privacy topics."""
+
+    name = "shopify"
+    credentials = ("access_token",)
+
+    def is_ping(self, headers: Headers, body: bytes) -> bool:
+        return False
+
+    def verify(self, headers: Headers, body: bytes, secrets: Sequence[str], now: int) -> None:
+        given = _header(headers, "hmac-sha256").encode("utf-8", "replace")
+        good = False
+        for secret in secrets:
+            digest = base64.b64encode(hmac.digest(secret.encode(), body, "sha256"))
+            good |= hmac.compare_digest(given, digest)
+        if not good:
+            raise BadSignature
+
+    def label(self, headers: Headers) -> Label:
+        shop = _header(headers, "shop-domain").lower() or None
+        return Label(_header(headers, "webhook-id") or None, _header(headers, "topic"), shop)
+
+    def account(self, place: Place) -> str | None:
+        """Return the shop's name on myshopify.com, which its deliveries carry; None where it is not known."""
+        host = urlsplit(_home(place)).hostname or ""
+        return host if host.endswith(_DOMAIN) else None
+
+    def parse(self, topic: str, body: bytes) -> Said:
+        data = mapping(read_json(body, fractions_as_text=True), "The body")
+        if topic in _WHOLE:
+            return Said(orders=(_order(mapping(data.get("order") or data, "The order")),))
+        if topic == ASKED_GONE:
+            return Said(deleted=(ident(data.get("id"), "The order's id"),))
+        if topic in _NAMED_BY:
+            told = mapping(data.get("order_edit") or data.get("refund") or data, "The body")
+            ref = ident(told.get(_NAMED_BY[topic]), "The order's id")
+            if topic != "orders/delete":
+                return Said(asks=(ref,))
+            require_bare(data)
+            return Said(deleted=(ref,), asks=(ref,))
+        return Said()
+
+    def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
+        """Return an order, with its refunds (https://shopify.dev/docs/api/admin-rest/latest/resources/order).
+
+        Raise Malformed for an id that is none of Shopify's, and outbound's errors.
+        """
+        if not _NUMBER.fullmatch(ref):
+            raise Malformed("The order's id is not one of Shopify's.")
+        answer = _get(out, place, f"orders/{ref}.json", missing=True)
+        if answer.status == 404:
+            return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
+        order = mapping(mapping(answer.json(), "The answer").get("order"), "The order")
+        return Heard(ASKED_ORDER, said_at(answer), {"order": json.dumps(order).encode()})
+
+    def new_secret(self) -> str:
+        return randomness.token_hex(32)
+
+    def check_secret(self, secret: str) -> None:
+        if len(secret.strip()) < 16 or not secret.isprintable():
+            raise BadRequest("bad_secret", "Shopify signs with the client secret of the app, at least 16 characters.")
+
+
+def _header(headers: Headers, name: str) -> str:
+    """Return a header in either spelling: webhooks say X-Shopify-…, the newer Events deliveries Shopify-…."""
+    return headers.get(f"x-shopify-{name}") or headers.get(f"shopify-{name}") or ""
+
+
+SHOP = Shopify()
