@@ -191,6 +191,11 @@ def _moment(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
         raise click.BadParameter(f"{error.message} Write it like 2026-11-01T10:00:00Z.") from None
 
 
+def _moment_or_day(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """Read an option that is a time, or a day that begins at midnight UTC."""
+    return _moment(ctx, option, f"{text}T00:00:00Z" if text and len(text) == len("2026-11-01") else text)
+
+
 # --- the groups -----------------------------------------------------------------------------------------------------
 
 
@@ -371,8 +376,8 @@ def _password(file: Path | None) -> str:
 @click.argument("platform")
 @click.argument("url")
 @click.option("--name", help="What people call it.")
-@click.option("--currency", default="USD", show_default=True, help="Its own currency, by ISO 4217.")
-@click.option("--timezone", default="UTC", show_default=True, metavar="Z", help="Like Asia/Taipei.")
+@click.option("--currency", help="Its own currency, by ISO 4217; default USD.")
+@click.option("--timezone", metavar="Z", help="Like Asia/Taipei; default UTC.")
 @click.option("--secret", metavar="S", help="The webhook secret, where the shop made one.")
 @click.option("--starts", metavar="ISO", callback=_moment, help="Orders placed before it never earn; default now.")
 @click.option("--test", "sandbox", is_flag=True, help="A sandbox, whose money is not live.")
@@ -381,8 +386,8 @@ def add_shop(
     platform: str,
     url: str,
     name: str | None,
-    currency: str,
-    timezone: str,
+    currency: str | None,
+    timezone: str | None,
     secret: str | None,
     starts: int | None,
     sandbox: bool,
@@ -409,6 +414,47 @@ def add_shop(
         f"signed with the secret {made['webhook_secret']}",
     ]
     _answer(made, lines)
+
+
+@shop.command("connect")
+@click.argument("platform")
+@click.argument("url")
+@click.option("--name", help="What people call it; default what the shop says.")
+@click.option("--currency", help="Its own currency, by ISO 4217; default what the shop says.")
+@click.option("--timezone", metavar="Z", help="Like Asia/Taipei; default what the shop says.")
+@click.option("--secret", metavar="S", help="The webhook secret, where the shop made one.")
+@click.option("--starts", metavar="ISO", callback=_moment, help="Orders placed before it never earn; default now.")
+@click.option("--test", "sandbox", is_flag=True, help="A sandbox, whose money is not live.")
+@click.option("--credential", "credentials", multiple=True, metavar="KEY=VALUE", help="For the shop's API.")
+def connect_shop(credentials: Sequence[str], sandbox: bool, starts: int | None, **said: Any) -> None:
+    """Try a shop's credentials, have it deliver here, and fetch its orders; adds the shop where it is new."""
+    from plugin.services.add_shop import NewShop
+    from plugin.services.connect_shop import connect_shop as connect
+
+    new = NewShop(**said, starts_at=starts, live=not sandbox, credentials=_pairs(credentials))
+    made = connect(_open(), new, actor=_ACTOR)
+    states = [hook["state"] for hook in made["webhooks"]]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("made", "mended", "kept") if state in states)
+    _answer(made, [f"Connected {made['name']} as {made['key']}; webhooks: {counts}. Its orders are being fetched."])
+
+
+@shop.command("list")
+def list_shops() -> None:
+    """List the shops, and how far each was reconciled."""
+    from plugin.services.list_shops import list_shops as service
+
+    found = service(_open())
+    lines = [f"{one['key']}  {one['platform']}  {one['url']}  {one['name']}  {_reconciled(one)}" for one in found]
+    _answer({"shops": found}, lines or ["There is no shop yet. Add one: passalong shop add"])
+
+
+def _reconciled(one: dict[str, Any]) -> str:
+    progress = one["reconciled"]
+    if progress is None:
+        return "cannot be asked"
+    if progress["trouble"]:
+        return str(progress["trouble"])
+    return f"sure until {progress['sure']}" if progress["sure"] else f"{progress['asked']} orders read so far"
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -511,6 +557,23 @@ def replay(shop_key: str | None, delivery: str | None, everything: bool) -> None
     context = _open()
     said = service(context, shop_id=_shop_id(context, shop_key), delivery_id=delivery)
     _answer(said, [f"{said['replayed']} replayed; the balances of {said['changed']} orders moved."])
+
+
+@main.command()
+@click.option("--shop", "shop_key", metavar="KEY", help="Only this shop; default all that can be asked.")
+@click.option("--since", metavar="DATE", callback=_moment_or_day, help="Read what changed from then on.")
+def reconcile(shop_key: str | None, since: int | None) -> None:
+    """Ask shops for their orders, and bring in what no webhook told."""
+    from plugin.services.reconcile_now import reconcile as service
+
+    context = _open()
+
+    def told(key: str, asked: int) -> None:
+        click.echo(f"Shop {key}: {asked} orders read.", err=True)
+
+    said = service(context, shop_id=_shop_id(context, shop_key), since=since, told=told)
+    line = f"{said['asked']} orders read, {said['found']} brought news, {said['missing']} could not be brought in."
+    _answer(said, [line, *(["See why: passalong deliveries --state quarantined"] if said["missing"] else [])])
 
 
 @main.command("check-books")

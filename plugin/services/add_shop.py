@@ -18,29 +18,35 @@ from plugin.errors import BadRequest, NotFound
 from plugin.models import plan, shop
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE
+from plugin.services.reach_shop import has_credentials
+from plugin.services.reconcile_shop import want_reconciling
 from plugin.services.recorder import open_chain, recording
+from plugin.services.shop_secrets import open_secrets, seal_credentials, seal_secrets
+from plugin.shops.base import Connected, Place
 
-SECRETS, CREDENTIALS = "shop.secrets", "shop.credentials"
 _KEY_BYTES = 8
 HOUR = 3_600 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class NewShop:
-    """What an owner says of a shop; ``starts_at`` in microseconds since 1970, orders placed before it never earn."""
+    """What an owner says of a shop; ``starts_at`` in microseconds since 1970, orders placed before it never earn.
+
+    Where nothing is said, the currency is USD and the time zone UTC.
+    """
 
     platform: str
     url: str
     name: str | None = None
-    currency: str = "USD"
-    timezone: str = "UTC"
+    currency: str | None = None
+    timezone: str | None = None
     secret: str | None = None
     starts_at: int | None = None
     live: bool = True
     credentials: Mapping[str, str] | None = None
 
 
-def _home(url: str) -> str:
+def home_of(url: str) -> str:
     """Return the shop's address in one spelling; raise BadRequest for what is none."""
     try:
         parts = urlsplit(url.strip())
@@ -55,13 +61,14 @@ def _home(url: str) -> str:
 def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
     """Add a shop and return its key, platform, webhook address and secret (shown this once)."""
     adapter = shops.get(new.platform)
-    home = _home(new.url)
-    if new.currency not in DIGITS:
-        raise BadRequest("bad_currency", f"{new.currency} is not an ISO 4217 code in upper case.")
+    home = home_of(new.url)
+    currency, timezone = new.currency or "USD", new.timezone or "UTC"
+    if currency not in DIGITS:
+        raise BadRequest("bad_currency", f"{currency} is not an ISO 4217 code in upper case.")
     try:
-        ZoneInfo(new.timezone)
+        ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadRequest("bad_timezone", f"{new.timezone} is not a time zone; write one like Asia/Taipei.") from None
+        raise BadRequest("bad_timezone", f"{timezone} is not a time zone; write one like Asia/Taipei.") from None
     secret = adapter.new_secret() if new.secret is None else new.secret
     adapter.check_secret(secret)
     now, keys = context.now(), context.keys
@@ -70,12 +77,12 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         "platform": new.platform,
         "url": home,
         "name": new.name or urlsplit(home).hostname or home,
-        "currency": new.currency,
-        "timezone": new.timezone,
+        "currency": currency,
+        "timezone": timezone,
         "starts_at": now - now % SECOND if new.starts_at is None else new.starts_at,
         "live": new.live,
-        "secrets": keys.seal(SECRETS, json.dumps([{"secret": secret, "valid_until": None}]).encode()),
-        "credentials": keys.seal(CREDENTIALS, json.dumps(dict(new.credentials or {})).encode()),
+        "secrets": seal_secrets(context, [{"secret": secret, "valid_until": None}]),
+        "credentials": seal_credentials(context, new.credentials or {}),
         "created_at": now,
     }
     with context.database.writing() as connection:
@@ -85,6 +92,8 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         body = json.dumps(complete({}), sort_keys=True, separators=(",", ":"))
         recorder.add_row(plan, {"version": 1, "in_force_from": 0, "put_at": now, "body": body})
         recorder.emit("shop.added", {"shop": row["key"], "platform": new.platform})
+        if isinstance(adapter, Connected) and has_credentials(adapter, Place(home, new.credentials or {})):
+            want_reconciling(recorder.connection, shop_id, now=now)
     return {
         "key": str(row["key"]),
         "platform": new.platform,
@@ -106,17 +115,17 @@ def rotate_secret(context: Context, key: str, *, overlap_hours: int = 24) -> dic
     """Give a shop a new webhook secret; the old one stays valid for the overlap."""
     row = find_shop(context, key)
     secret = shops.get(row.platform).new_secret()
-    now, keys = context.now(), context.keys
+    now = context.now()
     with context.database.writing() as connection:
         sealed = connection.execute(select(shop.c.secrets).where(shop.c.id == row.id).with_for_update()).scalar_one()
         until = now + overlap_hours * HOUR
         kept = [
             {"secret": old["secret"], "valid_until": until if old["valid_until"] is None else old["valid_until"]}
-            for old in json.loads(keys.open(SECRETS, sealed))
+            for old in open_secrets(context, sealed)
             if old["valid_until"] is None or old["valid_until"] > now
         ]
         ring = [{"secret": secret, "valid_until": None}, *kept]
         connection.execute(
-            update(shop).where(shop.c.id == row.id).values(secrets=keys.seal(SECRETS, json.dumps(ring).encode()))
+            update(shop).where(shop.c.id == row.id).values(secrets=seal_secrets(context, ring))
         )
     return {"webhook_secret": secret}

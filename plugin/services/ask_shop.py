@@ -20,9 +20,10 @@ def _ask(context: Context, one: Task) -> Done:
     adapter = shops.get(row.platform)
     if not isinstance(adapter, Asked):
         raise InvariantBroken("A shop was to be asked whose platform cannot be.")
+    began_at = context.now()
     heard = adapter.ask(context.outbound, place_of(context, row), one.ref)
-    said = {"sha": heard.sha}
-    if one.result == said:  # nothing new since the last answer, which is stored
+    said = {"sha": heard.sha, "began_at": began_at}
+    if one.result is not None and one.result["sha"] == heard.sha:  # nothing new since the last answer, which is stored
         return Done(said)
     return Done(
         said,
@@ -39,4 +40,4 @@ def _give_up(context: Context, one: Task, connection: Connection) -> None:
         keep_answer_of_shop(context, connection, one.shop_id, f"unanswered:{one.ref}", ASKED_GONE, body)
 
 
-ASK = Kind(_ask, _give_up)
+ASK = Kind(_ask, give_up=_give_up)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import select
 
 from plugin.models import delivery
-from plugin.services import ask_shop, reach_shop
+from plugin.services import ask_shop, reach_shop, reconcile_shop
 from plugin.services.context import Context
 from plugin.services.process_inbox import Tally, drain
 from plugin.services.run_tasks import Kind, run_tasks
 
-KINDS: Mapping[str, Kind] = {reach_shop.KIND: ask_shop.ASK}
+KINDS: Mapping[str, Kind] = {
+    reach_shop.KIND: ask_shop.ASK,
+    reconcile_shop.KIND: reconcile_shop.RECONCILE,
+}
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 
 

@@ -7,11 +7,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from plugin.database import Database
 from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
@@ -21,9 +20,11 @@ from plugin.models import delivery, shop, task, transfer
 from plugin.services.check_books import missing_guards
 from plugin.services.context import Context
 from plugin.services.count_work import count_work
+from plugin.services.reach_shop import is_local
 from plugin.settings import Settings
 
 LATE_SECONDS_MAX = 300
+FAILING_ATTEMPTS = 5  # of a task, over about an hour
 _NOT_BEFORE = parse_moment("2026-01-01T00:00:00Z")  # no clock that is right shows less
 
 
@@ -107,20 +108,11 @@ def _keys(settings: Settings) -> tuple[bool, str]:
 
 def _base_url(settings: Settings) -> tuple[bool, str]:
     parts = urlsplit(settings.base_url)
-    if _is_local(parts.hostname or ""):
+    if is_local(parts.hostname or ""):
         return True, f"{settings.base_url} is this machine: good for a try; shops and buyers need a public address."
     if parts.scheme != "https":
         return False, "PASSALONG_BASE_URL is public and not https://: shops would deliver in the clear."
     return True, f"{settings.base_url} is public."
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # --- what is behind it ----------------------------------------------------------------------------------------------
@@ -171,14 +163,18 @@ def _clock(context: Context) -> tuple[bool, str]:
 
 
 def _tasks(context: Context) -> tuple[bool, str]:
-    """Look at what could not be done outside: each has been tried for two days and is not tried any more."""
-    failed = select(task.c.kind, task.c.ref, task.c.reason, shop.c.key).join(shop, shop.c.id == task.c.shop_id)
+    """Look at what could not be done outside: tried for two days, or, where it is never given up, time and again."""
+    failing = or_(task.c.state == "failed", task.c.attempts >= FAILING_ATTEMPTS)
+    wanted = select(task.c.kind, task.c.ref, task.c.state, task.c.reason, shop.c.key).where(failing)
     with context.database.reading() as connection:
-        rows = connection.execute(failed.where(task.c.state == "failed").order_by(task.c.changed_at.desc())).all()
+        rows = connection.execute(
+            wanted.join(shop, shop.c.id == task.c.shop_id).order_by(task.c.state.desc(), task.c.changed_at.desc())
+        ).all()
     if not rows:
-        return True, "Nothing that was to be done outside has failed for good."
-    last = rows[0]
-    return False, f"{len(rows)} failed for good; the last, {last.kind} {last.ref} of shop {last.key}: {last.reason}"
+        return True, "Nothing that is to be done outside fails."
+    last, lost = rows[0], sum(row.state == "failed" for row in rows)
+    how = f"{lost} failed for good" if lost else f"{len(rows)} fail and are tried again"
+    return False, f"{how}; the last, {last.kind} {last.ref} of shop {last.key}: {last.reason}"
 
 
 def _inbox(context: Context) -> tuple[bool, str]:

@@ -273,6 +273,16 @@ def recording(context: Context, shop_id: int, *, actor: str) -> Iterator[Recorde
     context.accounts.update(recorder._opened)
 
 
+def tell(
+    context: Context, connection: Connection, shop_id: int, kind: str, data: Mapping[str, Any], *, actor: str
+) -> None:
+    """Emit one event in a transaction of others, as its last act: the numbers of events are held until the commit."""
+    row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
+    recorder = Recorder(connection, context, row, actor)
+    recorder.emit(kind, data)
+    recorder._close()
+
+
 def open_chain(connection: Connection, key: bytes, shop_id: int) -> None:
     """Give a new shop the beginning of its chain."""
     mac = first_mac(key, shop_id)

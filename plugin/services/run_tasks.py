@@ -25,6 +25,7 @@ LEASE_SECONDS = 180  # longer than any handler may take
 BATCH = 10
 # Seconds until the next try; after the last the task has failed and its owner must do something. About two days.
 PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600, 57_600)
+TIRELESS_PAUSE_MAX = 3_600  # seconds, for what is never given up
 _log = logging.getLogger(__name__)
 
 
@@ -47,17 +48,22 @@ Write = Callable[[Connection], None]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a task: a result to be kept with it, and what is to be written with its end."""
+    """What came of a task: a result to be kept with it, what is to be written with its end, and when it is due again.
+
+    ``again_at`` is in microseconds since 1970; None for what is done.
+    """
 
     result: Mapping[str, Any]
     write: Write = lambda connection: None
+    again_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of task is done, and what is to be written where it has failed for good."""
+    """How one kind of task is done, and what is to be written where it has failed for good, if it ever does."""
 
     do: Callable[[Context, Task], Done]
+    is_tireless: bool = False
     give_up: Callable[[Context, Task, Connection], None] = lambda context, task, connection: None
 
 
@@ -129,9 +135,10 @@ def _mine(one: Task) -> Any:
 def _finish(context: Context, one: Task, done: Done) -> bool:
     """Write what came of a task with its end; tell whether it was still ours, for else nothing is written."""
     now = context.now()
+    goes_on = done.again_at is not None
     ended = {
-        "state": case((task.c.wanted == one.wanted, "done"), else_="due"),
-        "due_at": case((task.c.wanted == one.wanted, task.c.due_at), else_=now),
+        "state": "due" if goes_on else case((task.c.wanted == one.wanted, "done"), else_="due"),
+        "due_at": case((task.c.wanted == one.wanted, done.again_at if goes_on else task.c.due_at), else_=now),
         "result": canonical(done.result),
         "reason": None,
         "attempts": 0,
@@ -150,8 +157,9 @@ def _put_off(context: Context, kind: Kind, one: Task, error: Exception, ran: Ran
     """Try a task again later, or give it up; a server that asks for patience gets it and costs no try."""
     now = context.now()
     reason = error.message if isinstance(error, PluginError) else f"It failed: {type(error).__name__}."
-    is_last = not isinstance(error, Busy) and one.attempts >= len(PAUSES)
-    later = now + PAUSES[min(one.attempts, len(PAUSES) - 1)] * SECOND
+    is_last = not isinstance(error, Busy) and not kind.is_tireless and one.attempts >= len(PAUSES)
+    pause = PAUSES[min(one.attempts, len(PAUSES) - 1)]
+    later = now + (min(pause, TIRELESS_PAUSE_MAX) if kind.is_tireless else pause) * SECOND
     if isinstance(error, Busy):
         later = max(error.retry_at, now + PAUSES[0] * SECOND)
     _log.warning("task %s %s of shop %d: %s", one.kind, one.ref, one.shop_id, reason)

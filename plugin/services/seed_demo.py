@@ -17,12 +17,13 @@ from plugin.domain.order import normalise_email
 from plugin.errors import Unavailable
 from plugin.models import account, link, payout_item, sharer, shop
 from plugin.services import public_id
-from plugin.services.add_shop import SECRETS, NewShop, add_shop
+from plugin.services.add_shop import NewShop, add_shop
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import NewSharer, enrol_sharer
 from plugin.services.issue_link import issue_link
 from plugin.services.process_inbox import drain
 from plugin.services.put_plan import current_plan, put_plan
+from plugin.services.reach_shop import newest_secret
 from plugin.services.release_holds import release_holds
 from plugin.services.run_payout import NewPayout, approve_payout, draft_payout, mark_payout_item, submit_payout
 from plugin.shops import generic
@@ -97,7 +98,7 @@ def _set_up(context: Context) -> Demo:
         inviter = sharers[0] if len(sharers) == 1 else None
         sharers += (_sharer(context, row.id, replace(new, inviter=inviter, since=row.starts_at)),)
     links = tuple(_link(context, row.id, *pair) for pair in zip(sharers, CHANNELS, strict=True))
-    secret = json.loads(context.keys.open(SECRETS, row.secrets))[0]["secret"]
+    secret = newest_secret(context, row)
     return Demo(row.id, row.key, secret, row.starts_at, sharers, links)
 
 

@@ -27,11 +27,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from plugin import shops
 from plugin.errors import BadSignature, Unavailable
 from plugin.models import delivery, shop
-from plugin.services.add_shop import CREDENTIALS, SECRETS
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
 from plugin.services.process_inbox import seal
 from plugin.services.recorder import insert_new
+from plugin.services.shop_secrets import open_credentials, open_secrets
 from plugin.shops.base import Headers, Named, Place, Shop
 
 BUDGET_SECONDS = 10.0  # how long a request waits for its commit
@@ -419,21 +419,18 @@ class ShopCache:
             self._unknown[key] = now
             return None
         adapter, account = shops.get(row.platform), None
-        members = self._open(SECRETS, row.secrets, key)
-        # An empty secret would let anybody sign.
-        secrets = tuple((one["secret"], one["valid_until"]) for one in members if one["secret"])
-        if isinstance(adapter, Named):
-            account = adapter.account(Place(row.url, self._open(CREDENTIALS, row.credentials, key)))
-        door = ShopDoor(row.id, key, row.platform, adapter, secrets, account)
-        self._known[key] = now, door
-        return door
-
-    def _open(self, purpose: str, sealed: bytes, key: str) -> Any:
         try:
-            return json.loads(self._context.keys.open(purpose, sealed))
+            ring = open_secrets(self._context, row.secrets)
+            if isinstance(adapter, Named):
+                account = adapter.account(Place(row.url, open_credentials(self._context, row.credentials)))
         except BadSignature:
             _log.error("The secrets of shop %s cannot be opened with the encryption keys there are.", key)
             raise Unavailable("secrets_unreadable", "The shop's secrets cannot be read now. Send it again.") from None
+        # An empty secret would let anybody sign.
+        secrets = tuple((one["secret"], one["valid_until"]) for one in ring if one["secret"])
+        door = ShopDoor(row.id, key, row.platform, adapter, secrets, account)
+        self._known[key] = now, door
+        return door
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _MICROS = 10**6
 # The topics of what a shop answered when asked; one that it sends under such a name is none.
 OURS = "asked/"
-ASKED_ORDER, ASKED_GONE = f"{OURS}order", f"{OURS}gone"
+ASKED_ORDER, ASKED_GONE, ASKED_LISTED = f"{OURS}order", f"{OURS}gone", f"{OURS}listed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,13 @@ class ShopRefused(PluginError):
 
     def __init__(self, message: str) -> None:
         super().__init__("shop_refused", message)
+
+
+class StaleCursor(ShopRefused):
+    """The shop does not know any more where a list was broken off."""
+
+    def __init__(self) -> None:
+        super().__init__("The shop cannot go on with a list that was broken off.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +131,71 @@ class Shop(Protocol):
 class Asked(Protocol):
     """A platform whose shops can be asked; raises Malformed for an id that is none, ShopRefused, outbound's errors."""
 
-    credentials: tuple[str, ...]  # the names of what the owner must give
+    credentials: tuple[tuple[str, ...], ...]  # the names of what the owner must give; any one of these sets will do
 
     def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
         """Return the order as the shop has it now, whole; of one it no longer has, that it is gone."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a shop says of itself; ``learned`` is what is to be kept beside the credentials that the owner gave."""
+
+    name: str | None
+    currency: str | None
+    timezone: str | None
+    learned: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook of the shop that delivers to us: ``kept`` as it was, ``made``, or ``mended`` after it was off."""
+
+    topic: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Some orders of a shop as of ``at`` by its clock: (id, body of a delivery of topic ``asked/listed``).
+
+    ``cursor`` is where the list goes on, None at its end.
+    """
+
+    at: str
+    orders: Sequence[tuple[str, bytes]]
+    cursor: str | None = None
+
+
+@runtime_checkable
+class Connected(Shop, Asked, Protocol):
+    """A platform whose shops can be connected: they tell what they are, take webhooks and list their orders."""
+
+    def look(self, out: Outbound, place: Place) -> Profile:
+        """Try the credentials and return what the shop says of itself; ShopRefused says what to mend, and where."""
+        ...
+
+    def hook(self, out: Outbound, place: Place, address: str, secret: str) -> Sequence[Hook]:
+        """Have the shop deliver to the address, signed with the secret: make what is missing, mend what is off."""
+        ...
+
+    def list_orders(self, out: Outbound, place: Place, since: str, cursor: str | None) -> Listed:
+        """Return a page of the orders that changed since a time (ISO 8601, by the shop's clock).
+
+        Whatever changes while the list is read, no order is passed over that had changed before the reading began.
+        Raise StaleCursor for a cursor that does not hold any more.
+        """
+        ...
+
+    def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
+        """Return those of at most 100 orders that the shop still lists."""
+        ...
+
+
+def listed(order: Mapping[str, Any]) -> bytes:
+    """Return the body of a delivery that holds an order out of a list."""
+    return json.dumps({"order": order}, separators=(",", ":"), sort_keys=True).encode()
 
 
 @runtime_checkable

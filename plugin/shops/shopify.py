@@ -7,30 +7,38 @@ What was read into bodies that the pages do not explain is listed, with its evid
 """
 
 import base64
+import hashlib
 import hmac
 import json
 import re
 import secrets as randomness
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from plugin.errors import BadRequest, BadSignature, Malformed
-from plugin.outbound import Answer, Origin, Outbound
+from plugin.outbound import Answer, BadAnswer, Origin, Outbound
 from plugin.shops.base import (
     ASKED_GONE,
+    ASKED_LISTED,
     ASKED_ORDER,
     Headers,
     Heard,
+    Hook,
     Label,
+    Listed,
     Place,
+    Profile,
     Said,
     ShopRefused,
+    StaleCursor,
     decimal,
     ident,
+    listed,
     mapping,
     money,
     optional_ident,
@@ -41,16 +49,20 @@ from plugin.shops.base import (
     said_at,
 )
 
-VERSION = "2026-07"
+_API = "api/2026-07"
+_SCOPES = ("read_orders", "read_products")
+_TOKEN_SPARE_SECONDS = 300
+_PER_PAGE = "250"
 _DOMAIN = ".myshopify.com"
 # Whole orders; the others say too little, by the field that names their order.
-_WHOLE = frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled", ASKED_ORDER})
+_WHOLE = frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled", ASKED_ORDER, ASKED_LISTED})
 _NAMED_BY = {
     "orders/delete": "id",
     "orders/edited": "order_id",
     "refunds/create": "order_id",
     "order_transactions/create": "order_id",
 }
+_TOPICS = ("orders/create", "orders/paid", "orders/updated", "orders/cancelled", *_NAMED_BY, "app/uninstalled")
 _PAYMENTS = {
     "pending": "unpaid",
     "authorized": "unpaid",
@@ -351,30 +363,122 @@ def _home(place: Place) -> str:
     return f"https://{place.credentials['shop']}" if "shop" in place.credentials else place.url
 
 
-def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
-    """Ask the Admin API; raise ShopRefused for all but 200, and 404 where that is an answer."""
-    home = _home(place)
-    headers = {"X-Shopify-Access-Token": place.credentials["access_token"]}
-    url = f"{home}/admin/api/{VERSION}/{path}"
-    answer = out.send("GET", url, params=params, headers=headers, trusted=Origin.of(home))
+def _read(answer: Answer) -> Mapping[str, Any]:
+    """Read an answer's JSON object, amounts as they are written; raise BadAnswer for anything else."""
+    try:
+        return mapping(read_json(answer.body, fractions_as_text=True), "The answer")
+    except Malformed:
+        raise BadAnswer(answer.host, "JSON objects of Shopify's Admin API") from None
+
+
+def _refusal(answer: Answer) -> ShopRefused:
+    """Say what a status of the Admin API means (https://shopify.dev/docs/api/usage/response-codes)."""
     if answer.status == 401:
-        raise ShopRefused(
-            "Shopify does not accept the access token. Install the app again and connect the shop with its new token."
+        return ShopRefused(
+            "Shopify does not accept the access token. Install the app in the shop again, and connect the shop with the"
+            " token it has then."
         )
     if answer.status == 403:
-        raise ShopRefused("Shopify does not let the app read that. Give it read_orders and read_products.")
+        return ShopRefused(
+            "Shopify does not let the app do that. Give it the scopes read_orders and read_products in its settings,"
+            " release a version with them, and install it again."
+        )
     if answer.status in (402, 423):
-        raise ShopRefused("Shopify has frozen or locked the shop. See its admin, and connect it again after that.")
-    if answer.status != 200 and not (missing and answer.status == 404):
-        raise ShopRefused(f"The shop answered with status {answer.status} where Shopify's Admin API should be.")
+        return ShopRefused("Shopify has frozen or locked the shop. See its admin, and connect it again after that.")
+    if answer.status == 404 or 300 <= answer.status < 400:
+        return ShopRefused(
+            f"There is no shop of Shopify's at {answer.host}. Connect it by its name on myshopify.com:"
+            " --credential shop=NAME.myshopify.com"
+        )
+    return ShopRefused(f"The shop answered with status {answer.status} where Shopify's Admin API should be.")
+
+
+class _Tokens:
+    """Access tokens that client credentials were exchanged for, until shortly before they end.
+
+    https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/client-credentials-grant
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[float, str]] = {}
+
+    def of(self, out: Outbound, place: Place) -> str:
+        """Return the token that the owner gave, or one that is good for a while."""
+        given = place.credentials.get("access_token")
+        if given is not None:
+            return given
+        home, client = _home(place), (place.credentials["client_id"], place.credentials["client_secret"])
+        name = home, hashlib.sha256("\0".join(client).encode()).hexdigest()
+        until, token = self._known.get(name, (0.0, ""))
+        if time.monotonic() < until:
+            return token
+        asked = {"grant_type": "client_credentials", "client_id": client[0], "client_secret": client[1]}
+        answer = out.send("POST", f"{home}/admin/oauth/access_token", json=asked, trusted=Origin.of(home))
+        if answer.status in (400, 401, 403):
+            raise ShopRefused(
+                "Shopify does not accept the client id and secret. Copy both from the app's settings, and see that the"
+                " app is installed in this shop."
+            )
+        if answer.status != 200:
+            raise _refusal(answer)
+        said = _read(answer)
+        fresh, seconds = _text(said.get("access_token")), said.get("expires_in")
+        if fresh is None or not isinstance(seconds, int):
+            raise BadAnswer(answer.host, "access tokens")
+        self._known[name] = time.monotonic() + seconds - _TOKEN_SPARE_SECONDS, fresh
+        return fresh
+
+    def forget(self, token: str) -> bool:
+        """Forget a token that is no longer good; tell whether another may be had for it."""
+        ours = [name for name, (_, known) in self._known.items() if known == token]
+        for name in ours:
+            self._known.pop(name, None)
+        return bool(ours)
+
+
+_access = _Tokens()
+
+
+def _call(out: Outbound, place: Place, method: str, path: str, **more: Any) -> Answer:
+    """Call the Admin API; a token that ended early is exchanged once more."""
+    home = _home(place)
+    for _ in range(2):
+        token = _access.of(out, place)
+        headers = {"X-Shopify-Access-Token": token}
+        answer = out.send(method, f"{home}/admin/{path}", headers=headers, trusted=Origin.of(home), **more)
+        if answer.status != 401 or not _access.forget(token):
+            break
     return answer
+
+
+def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
+    """Ask the Admin API; raise ShopRefused for all but 200, and 404 where that is an answer."""
+    answer = _call(out, place, "GET", path, params=params)
+    if answer.status != 200 and not (missing and answer.status == 404):
+        raise _refusal(answer)
+    return answer
+
+
+def _next_page(answer: Answer) -> str | None:
+    """Return the cursor to the next page (https://shopify.dev/docs/api/usage/pagination-rest)."""
+    for link in answer.headers.get("link", "").split(","):
+        address, _, kind = link.partition(";")
+        if 'rel="next"' in kind:
+            return dict(parse_qsl(urlsplit(address.strip(" <>")).query)).get("page_info")
+    return None
+
+
+def _listing(answer: Answer) -> Listed:
+    found = rows(_read(answer), "orders")
+    orders = [(ident(order.get("id"), "The order's id"), listed(order)) for order in found]
+    return Listed(said_at(answer), orders, _next_page(answer))
 
 
 class Shopify:
     """Shopify's webhooks: orders/*, refunds/create, order_transactions/create, app/uninstalled, the privacy topics."""
 
     name = "shopify"
-    credentials = ("access_token",)
+    credentials = (("access_token",), ("client_id", "client_secret"))
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return False
@@ -419,11 +523,70 @@ class Shopify:
         """
         if not _NUMBER.fullmatch(ref):
             raise Malformed("The order's id is not one of Shopify's.")
-        answer = _get(out, place, f"orders/{ref}.json", missing=True)
+        answer = _get(out, place, f"{_API}/orders/{ref}.json", missing=True)
         if answer.status == 404:
             return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
-        order = mapping(mapping(answer.json(), "The answer").get("order"), "The order")
+        order = mapping(_read(answer).get("order"), "The order")
         return Heard(ASKED_ORDER, said_at(answer), {"order": json.dumps(order).encode()})
+
+    def look(self, out: Outbound, place: Place) -> Profile:
+        shop = mapping(_read(_get(out, place, f"{_API}/shop.json")).get("shop"), "The shop")
+        granted = rows(_read(_get(out, place, "oauth/access_scopes.json")), "access_scopes")
+        missing = [scope for scope in _SCOPES if scope not in {row.get("handle") for row in granted}]
+        if missing:
+            raise ShopRefused(
+                f"The app lacks {' and '.join(missing)}. Add it to the app's scopes in its settings, release a version"
+                " with it, and install the app again."
+            )
+        domain = _text(shop.get("myshopify_domain"))
+        return Profile(
+            _text(shop.get("name")),
+            _text(shop.get("currency")),
+            _text(shop.get("iana_timezone")),
+            {"shop": domain} if domain and domain.endswith(_DOMAIN) else {},
+        )
+
+    def hook(self, out: Outbound, place: Place, address: str, secret: str) -> Sequence[Hook]:
+        """Register webhooks (https://shopify.dev/docs/api/admin-rest/latest/resources/webhook).
+
+        Shopify removes one that failed eight times in a row. It signs with the app's client secret, and none of ours.
+        """
+        path = f"{_API}/webhooks.json"
+        there = rows(_read(_get(out, place, path, address=address, limit="250")), "webhooks")
+        known = {row.get("topic") for row in there if row.get("address") == address}
+        hooks = []
+        for topic in _TOPICS:
+            if topic not in known:
+                wanted = {"webhook": {"topic": topic, "address": address, "format": "json"}}
+                answer = _call(out, place, "POST", path, json=wanted)
+                if answer.status == 422:
+                    raise ShopRefused(
+                        f"Shopify does not deliver to {address}. It wants a public https:// address: set"
+                        " PASSALONG_BASE_URL to that of this installation."
+                    )
+                if answer.status not in (200, 201):
+                    raise _refusal(answer)
+            hooks.append(Hook(topic, "kept" if topic in known else "made"))
+        return hooks
+
+    def list_orders(self, out: Outbound, place: Place, since: str, cursor: str | None) -> Listed:
+        """List by id, newest first, by cursor.
+
+        An order that changes meanwhile stays where it is in the list; one that is placed meanwhile comes next time.
+        """
+        path = f"{_API}/orders.json"
+        if cursor is None:
+            return _listing(_get(out, place, path, limit=_PER_PAGE, status="any", updated_at_min=since))
+        answer = _call(out, place, "GET", path, params={"limit": _PER_PAGE, "page_info": cursor})
+        if answer.status in (400, 422):
+            raise StaleCursor
+        if answer.status != 200:
+            raise _refusal(answer)
+        return _listing(answer)
+
+    def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
+        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        return _listing(_get(out, place, f"{_API}/orders.json", limit=_PER_PAGE, status="any", ids=known))
 
     def new_secret(self) -> str:
         return randomness.token_hex(32)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from html import unescape
 from typing import Any
@@ -19,15 +19,20 @@ from plugin.errors import BadRequest, BadSignature, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
 from plugin.shops.base import (
     ASKED_GONE,
+    ASKED_LISTED,
     ASKED_ORDER,
     Headers,
     Heard,
+    Hook,
     Label,
+    Listed,
     Place,
+    Profile,
     Said,
     ShopRefused,
     decimal,
     ident,
+    listed,
     mapping,
     money,
     optional_ident,
@@ -42,7 +47,9 @@ _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
 _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_created_gmt")
 # Actions that tell of an order what the four topics of orders do not: one deleted for good.
 _ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
+_TOPICS = ("order.created", "order.updated", "order.deleted", "order.restored", *sorted(_ACTIONS))
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_STEP_BACK = 50
 _PER_PAGE, _PAGES_MAX = 100, 50  # the most rows WooCommerce gives at once; more refunds than any order can have
 _CANCELLED = frozenset({"cancelled", "trash"})
 _PAID_BY_STATUS = frozenset({"completed", "refunded"})
@@ -65,6 +72,12 @@ def _moment(value: object, name: str) -> str | None:
     if parsed.tzinfo is not None:
         raise Malformed(f"{name} carries a zone, which WooCommerce never sends.")
     return parsed.isoformat() + "Z"
+
+
+def _utc(moment: str) -> str:
+    """Write the second before a time as WooCommerce does, in UTC without saying so: what it names it leaves out."""
+    before = datetime.fromisoformat(moment).astimezone(UTC) - timedelta(seconds=1)
+    return before.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _shares(total: Fraction, weights: Sequence[Fraction], unit: Fraction) -> list[Fraction]:
@@ -266,40 +279,90 @@ def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None 
 # --- asking the shop --------------------------------------------------------------------------------------------------
 
 
-def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
-    """Ask the shop's REST API; raise BadAnswer or ShopRefused for all but 200, and 404 where that is an answer."""
+def _send(out: Outbound, place: Place, method: str, path: str, **more: Any) -> Answer:
+    """Call the shop's REST API with its keys; raise ShopRefused for redirects and refused keys."""
     auth = place.credentials["consumer_key"], place.credentials["consumer_secret"]
     url = f"{place.url}/wp-json/wc/v3/{path}"
-    answer = out.send("GET", url, params=params, auth=auth, trusted=Origin.of(place.url))
-    if answer.status in (401, 403):
+    answer = out.send(method, url, auth=auth, trusted=Origin.of(place.url), **more)
+    if answer.status in (401, 403) and method == "GET":
         raise ShopRefused(
             "WooCommerce does not accept the consumer key. Make a new one with read and write access under WooCommerce"
             " → Settings → Advanced → REST API, and connect the shop again."
         )
+    if answer.status in (401, 403):
+        raise ShopRefused(
+            "WooCommerce's consumer key may only read. Give it read and write access under WooCommerce → Settings →"
+            " Advanced → REST API, and connect the shop again."
+        )
+    _require_no_redirect(answer, place)
+    return answer
+
+
+def _require_no_redirect(answer: Answer, place: Place) -> None:
+    if 300 <= answer.status < 400:
+        raise ShopRefused(
+            f"{place.url} leads on to another address. Connect the shop by the address that its own pages show,"
+            " with https:// and www. as they have it."
+        )
+
+
+def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **params: str) -> Answer:
+    """Ask the shop's REST API; raise BadAnswer or ShopRefused for all but 200, and 404 where that is an answer."""
+    answer = _send(out, place, "GET", path, params=params)
     if answer.status != 200 and not (missing and answer.status == 404):
         raise ShopRefused(f"The shop answered with status {answer.status} where WooCommerce's REST API should be.")
     return answer
 
 
-def _pages(out: Outbound, place: Place, path: str) -> tuple[list[Any], Answer]:
+def _list(answer: Answer) -> list[Mapping[str, Any]]:
+    found = answer.json()
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise BadAnswer(answer.host, "lists of WooCommerce's REST API")
+    return found
+
+
+def _pages(out: Outbound, place: Place, path: str) -> tuple[list[Mapping[str, Any]], Answer]:
     """Return all rows of a list, and the last answer of those that brought them."""
-    listed: list[Any] = []
+    found: list[Mapping[str, Any]] = []
     for page in range(1, _PAGES_MAX + 1):
         answer = _get(out, place, path, per_page=str(_PER_PAGE), page=str(page))
-        found = answer.json()
-        if not isinstance(found, list):
-            raise BadAnswer(answer.host, "lists of WooCommerce's REST API")
-        listed += found
-        if len(found) < _PER_PAGE:
-            return listed, answer
+        rows_here = _list(answer)
+        found += rows_here
+        if len(rows_here) < _PER_PAGE:
+            return found, answer
     raise ShopRefused(f"The shop lists more than {_PAGES_MAX * _PER_PAGE} rows where so many cannot be.")
+
+
+def _index(out: Outbound, place: Place) -> Mapping[str, Any]:
+    """Return what WordPress says of itself (https://developer.wordpress.org/rest-api/extending-the-rest-api/)."""
+    answer = out.send("GET", f"{place.url}/wp-json/", trusted=Origin.of(place.url))
+    _require_no_redirect(answer, place)
+    try:
+        index = answer.json() if answer.status == 200 else None
+    except BadAnswer:
+        index = None
+    if not isinstance(index, dict) or "namespaces" not in index:
+        raise ShopRefused(
+            f"There is no REST API of WordPress at {place.url}. Check the address; in WordPress choose any permalinks"
+            " but Plain under Settings → Permalinks."
+        )
+    if "wc/v3" not in index["namespaces"]:
+        raise ShopRefused(f"WordPress answers at {place.url}, but without WooCommerce. Switch it on under Plugins.")
+    return index
+
+
+def _listing(answer: Answer) -> Listed:
+    found = _list(answer)
+    if not all(isinstance(row.get("id"), int) for row in found):
+        raise BadAnswer(answer.host, "orders with their ids")
+    return Listed(said_at(answer), [(str(row["id"]), listed(row)) for row in found])
 
 
 class WooCommerce:
     """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
 
     name = "woocommerce"
-    credentials = ("consumer_key", "consumer_secret")
+    credentials = (("consumer_key", "consumer_secret"),)
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return "x-wc-webhook-signature" not in headers and _PING.fullmatch(body) is not None
@@ -331,9 +394,9 @@ class WooCommerce:
         if topic == ASKED_ORDER:
             order = _order(mapping(data.get("order"), "The order"), rows(data, "refunds"), _asked_at(data))
             return Said(orders=(order,))
-        if topic.startswith("order."):
-            order = _order(data)
-            return Said(orders=(order,), asks=(order["id"],) if data["refunds"] else ())
+        if topic.startswith("order.") or topic == ASKED_LISTED:
+            order = _order(mapping(data.get("order"), "The order") if topic == ASKED_LISTED else data)
+            return Said(orders=(order,), asks=(order["id"],) if order["refunds"] else ())
         return Said()
 
     def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
@@ -349,6 +412,63 @@ class WooCommerce:
         answer.json()  # what is stored must be JSON, or the whole delivery would be none
         refunds, last = _pages(out, place, f"orders/{ref}/refunds")
         return Heard(ASKED_ORDER, said_at(last), {"order": answer.body, "refunds": json.dumps(refunds).encode()})
+
+    def look(self, out: Outbound, place: Place) -> Profile:
+        index = _index(out, place)
+        currency = mapping(_get(out, place, "data/currencies/current").json(), "The currency")
+        return Profile(index.get("name") or None, currency.get("code"), index.get("timezone_string") or None)
+
+    def hook(self, out: Outbound, place: Place, address: str, secret: str) -> Sequence[Hook]:
+        """Register webhooks (https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks).
+
+        WooCommerce switches one off after several failures in a row, and never tells.
+        """
+        ours: dict[str, Mapping[str, Any]] = {}
+        for row in _pages(out, place, "webhooks")[0]:
+            if row.get("delivery_url") == address and (row.get("topic") not in ours or row.get("status") == "active"):
+                ours[str(row.get("topic"))] = row
+        return [self._hook(out, place, topic, ours.get(topic), address, secret) for topic in _TOPICS]
+
+    def _hook(
+        self, out: Outbound, place: Place, topic: str, row: Mapping[str, Any] | None, address: str, secret: str
+    ) -> Hook:
+        if row is not None and row.get("status") == "active":
+            return Hook(topic, "kept")
+        wanted = {"name": f"Passalong {topic}", "status": "active", "secret": secret}
+        if row is None:
+            path, method, done = "webhooks", "POST", "made"
+            wanted |= {"topic": topic, "delivery_url": address}
+        else:
+            path, method, done = f"webhooks/{row['id']}", "PUT", "mended"
+        answer = _send(out, place, method, path, json=wanted)
+        if answer.status not in (200, 201):
+            raise ShopRefused(f"WooCommerce did not take the webhook {topic} (status {answer.status}).")
+        return Hook(topic, done)
+
+    def list_orders(self, out: Outbound, place: Place, since: str, cursor: str | None) -> Listed:
+        """List by id, oldest first.
+
+        An order that changes meanwhile stays where it is in the list, but one that is deleted moves all that follow it
+        forward. So each page begins with the row that the last one ended with: where it does not, the list is read
+        again from further back.
+        """
+        offset, _, last = (cursor or "0#").partition("#")
+        answer = _get(
+            out, place, "orders", modified_after=_utc(since), dates_are_gmt="true", orderby="id", order="asc",
+            status="any", per_page=str(_PER_PAGE), offset=offset,
+        )  # fmt: skip
+        listed_here = _listing(answer)
+        start, count = int(offset), len(listed_here.orders)
+        if start and (not count or int(listed_here.orders[0][0]) > int(last)):
+            return Listed(listed_here.at, (), f"{max(0, start - _STEP_BACK)}#{last}")
+        fresh = [one for one in listed_here.orders if not last or int(one[0]) > int(last)]
+        total = answer.headers.get("x-wp-total", "")
+        is_end = not fresh or (_NUMBER.fullmatch(total) is not None and start + count >= int(total))
+        return Listed(listed_here.at, fresh, None if is_end else f"{start + count - 1}#{fresh[-1][0]}")
+
+    def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
+        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        return _listing(_get(out, place, "orders", include=known, status="any", per_page=str(_PER_PAGE)))
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

@@ -8,45 +8,31 @@ import base64
 import copy
 import hmac
 import json
-import threading
-from collections import deque
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from tests.world import Clock, Shop
+from tests.shops.fake_shop import FakeShop, Said
+from tests.world import Shop
 
 CAPTURED = Path(__file__).parent / "payloads" / "woocommerce" / "captured"
 ORDER: dict[str, Any] = json.loads((CAPTURED / "03-order-created-coupon-ref.body.json").read_text())
 KEY, SECRET = "ck_fake", "cs_fake"
 
 
-class FakeWooCommerce:
-    """The shop. ``clock`` is its own; ``faults`` are statuses with which the next requests are answered."""
+class FakeWooCommerce(FakeShop):
+    """The shop."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], int]) -> None:
         self.orders: dict[int, dict[str, Any]] = {}
         self.refunds: dict[int, list[dict[str, Any]]] = {}
-        self.faults: deque[int] = deque()
-        self.asked: list[str] = []
-        self._numbers = iter(range(100, 1_000_000))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"shop": self}))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Return the shop's address."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Close the shop."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.key, self.may_only_read = KEY, False
+        self.namespaces = ["wp/v2", "wc/v3"]
+        self.webhooks: dict[int, dict[str, Any]] = {}
+        self.secrets: dict[int, str] = {}
+        self._numbers = iter(range(100, 10_000_000))
+        super().__init__(clock)
 
     def _now(self) -> str:
         """Return this second as the shop writes it: UTC without saying so."""
@@ -148,15 +134,22 @@ class FakeWooCommerce:
 
     # --- what it answers --------------------------------------------------------------------------------------------
 
-    def answer(self, method: str, path: str, query: dict[str, str], authorization: str) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], body: Any) -> Said:
         """Answer one request to the REST API."""
-        if authorization != "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode():
+        if path == "/wp-json/":
+            return 200, {"name": "Hats & more", "namespaces": self.namespaces, "timezone_string": "Asia/Taipei"}
+        if headers.get("authorization") != "Basic " + base64.b64encode(f"{self.key}:{SECRET}".encode()).decode():
             return 401, {"code": "woocommerce_rest_cannot_view", "message": "Sorry", "data": {"status": 401}}
-        if self.faults:
-            return self.faults.popleft(), {"code": "fault"}
-        self.asked.append(path)
+        if method != "GET" and self.may_only_read:
+            return 401, {"code": "woocommerce_rest_cannot_create", "message": "Sorry", "data": {"status": 401}}
         parts = path.removeprefix("/wp-json/wc/v3/").split("/")
-        if parts[0] == "orders" and len(parts) > 1 and parts[1].isdigit():
+        if parts == ["data", "currencies", "current"]:
+            return 200, {"code": "USD", "name": "United States (US) dollar", "symbol": "&#36;"}
+        if parts[0] == "webhooks":
+            return self._webhooks(method, parts[1:], query, body)
+        if parts == ["orders"]:
+            return self._list(query)
+        if parts[0] == "orders" and parts[1].isdigit():
             number = int(parts[1])
             if number not in self.orders:
                 return 404, {"code": "woocommerce_rest_shop_order_invalid_id", "data": {"status": 404}}
@@ -166,23 +159,26 @@ class FakeWooCommerce:
             return 200, self.orders[number]
         return 404, {"code": "rest_no_route", "data": {"status": 404}}
 
+    def _list(self, query: dict[str, str]) -> Said:
+        found = [order for order in self.orders.values() if order["status"] != "trash"]
+        if "include" in query:
+            wanted = query["include"].split(",")
+            found = [order for order in found if str(order["id"]) in wanted]
+        if "modified_after" in query:
+            assert query["dates_are_gmt"] == "true"
+            found = [order for order in found if order["date_modified_gmt"] > query["modified_after"]]
+        found.sort(key=lambda order: int(order["id"]), reverse=query.get("order") != "asc")
+        start = int(query.get("offset", "0"))
+        return 200, found[start : start + int(query["per_page"])], {"X-WP-Total": str(len(found))}
 
-class _Handler(BaseHTTPRequestHandler):
-    shop: FakeWooCommerce
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        status, said = self.shop.answer("GET", parts.path, query, self.headers.get("Authorization", ""))
-        body = json.dumps(said).encode()
-        self.send_response_only(status)
-        moment = datetime.fromtimestamp(self.shop.clock() // 1_000_000, UTC)
-        self.send_header("Date", format_datetime(moment, usegmt=True))
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+    def _webhooks(self, method: str, parts: list[str], query: dict[str, str], body: Any) -> Said:
+        if method == "GET":
+            size, page = int(query["per_page"]), int(query["page"])
+            return 200, list(self.webhooks.values())[(page - 1) * size : page * size]
+        if method == "POST":
+            made = {"id": next(self._numbers)} | {name: body[name] for name in ("topic", "delivery_url", "status")}
+            self.webhooks[made["id"]], self.secrets[made["id"]] = made, body["secret"]
+            return 201, made
+        one = self.webhooks[int(parts[0])]
+        one["status"] = body["status"]
+        return 200, one

@@ -35,7 +35,7 @@ def test_the_lines_of_a_refund_are_asked_for(shop: Shop, fake: FakeWooCommerce, 
     number = fake.place(("100.00", "0.00", 2), ("50.00", "5.00", 1), token=shop.click(shop.link(alice)))
     assert fake.send(shop, "order.created", number) == 200
     shop.world.work()
-    assert shop.balance(alice)["pending"] == "15.00" and fake.asked == []
+    assert shop.balance(alice)["pending"] == "15.00" and fake.orders_asked == []
     clock.add(60)
     fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
     fake.send(shop, "order.updated", number)
@@ -78,7 +78,7 @@ def test_a_force_deletion_counts_where_the_shop_cannot_be_asked(world: World, fa
     fake.send(shop, "action.woocommerce_before_delete_order", number)
     world.work()
     assert shop.balance(alice)["pending"] == "0.00" and shop.see(str(number))["flags"] == ["deleted_in_shop"]
-    assert {one["state"] for one in world.deliveries()} == {"done"} and fake.asked == []
+    assert {one["state"] for one in world.deliveries()} == {"done"} and fake.orders_asked == []
     world.books()
 
 
@@ -88,11 +88,11 @@ def test_a_replay_needs_no_shop(shop: Shop, fake: FakeWooCommerce, clock: Clock)
     fake.refund(number, "55.00", (1, 1, "50.00", "5.00"))
     fake.send(shop, "order.updated", number)
     shop.world.work()
-    asked = len(fake.asked)
+    asked = len(fake.orders_asked)
     clock.add(3_600)
     assert shop.world.command("replay", "--all") == {"replayed": 2, "changed": 0}
     shop.world.work()
-    assert shop.balance(alice)["pending"] == "10.00" and len(fake.asked) == asked
+    assert shop.balance(alice)["pending"] == "10.00" and len(fake.orders_asked) == asked
     shop.world.books()
 
 
@@ -138,7 +138,7 @@ def test_what_was_only_thought_deleted_is_not(shop: Shop, fake: FakeWooCommerce,
     clock.add(60)
     fake.send(shop, "order.deleted", number)
     shop.world.work()
-    assert shop.balance(alice)["pending"] == "10.00" and fake.asked
+    assert shop.balance(alice)["pending"] == "10.00" and fake.orders_asked
     transfers = shop.world.call("GET", f"/sharers/{alice}/transfers", expect=200)["items"]
     assert [one["kind"] for one in transfers] == ["earn"]
     shop.world.books()

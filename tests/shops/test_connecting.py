@@ -1,0 +1,165 @@
+"""Connecting shops: what is tried, what is learned, what the shop is asked to do, and what is said where it cannot."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.shops import fake_shopify, fake_woocommerce
+from tests.shops.fake_shop import SILENCE
+from tests.shops.fake_shopify import FakeShopify
+from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.world import Clock, Shop, World
+
+WOO_KEYS = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def clock(world: World) -> Clock:
+    """Return the one clock of shops and installation."""
+    return world.stop_clock("2026-11-22T10:00:00Z")
+
+
+@pytest.fixture
+def woo(clock: Clock) -> Iterator[FakeWooCommerce]:
+    one = FakeWooCommerce(clock)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def shopify(clock: Clock) -> Iterator[FakeShopify]:
+    one = FakeShopify(clock)
+    yield one
+    one.close()
+
+
+def connect(world: World, platform: str, url: str, expect: int = 0, **credentials: str) -> Any:
+    """Run ``passalong shop connect``."""
+    given = [part for name, value in credentials.items() for part in ("--credential", f"{name}={value}")]
+    return world.command("shop", "connect", platform, url, "--starts", LONG_AGO, *given, expect=expect)
+
+
+def connected(world: World, platform: str, url: str, secret: str, **credentials: str) -> Shop:
+    """Connect a shop that pays ten percent of everything."""
+    made = connect(world, platform, url, **credentials)
+    shop = Shop(world, made | {"webhook_secret": secret})
+    shop.plan()
+    return shop
+
+
+def test_a_woocommerce_shop_is_connected_whole(world: World, woo: FakeWooCommerce) -> None:
+    made = connect(world, "woocommerce", woo.url, **WOO_KEYS)
+    assert (made["name"], made["currency"], made["timezone"]) == ("Hats & more", "USD", "Asia/Taipei")
+    assert made["added"] and made["webhook_url"].endswith(f"/webhooks/{made['key']}")
+    topics = {hook["topic"]: hook["state"] for hook in made["webhooks"]}
+    assert set(topics.values()) == {"made"} and {"order.created", "order.updated", "order.deleted"} <= topics.keys()
+    assert {hook["delivery_url"] for hook in woo.webhooks.values()} == {made["webhook_url"]}
+    (secret,) = set(woo.secrets.values())
+    shop = Shop(world, made | {"webhook_secret": secret})
+    assert woo.send(shop, "order.created", woo.place(("10.00", "0.00", 1))) == 200
+    again = connect(world, "woocommerce", woo.url)  # the keys are known
+    assert again["key"] == made["key"] and not again["added"]
+    assert {hook["state"] for hook in again["webhooks"]} == {"kept"}
+    (listed,) = world.command("shop", "list")["shops"]
+    assert listed["key"] == made["key"] and listed["reconciled"]["trouble"] is None
+
+
+def test_a_shop_of_shopify_is_connected_with_a_token(world: World, shopify: FakeShopify) -> None:
+    made = connect(world, "shopify", shopify.url, access_token=fake_shopify.TOKEN)
+    assert (made["name"], made["currency"], made["timezone"]) == ("Hats", "USD", "America/New_York")
+    assert {hook["topic"] for hook in shopify.webhooks.values()} == {hook["topic"] for hook in made["webhooks"]}
+    assert {"orders/create", "orders/updated", "refunds/create", "orders/edited", "app/uninstalled"} <= {
+        hook["topic"] for hook in made["webhooks"]
+    }
+
+
+def test_client_credentials_are_exchanged_and_sign_the_webhooks(
+    world: World, shopify: FakeShopify, clock: Clock
+) -> None:
+    """They are exchanged for a token that is used until it ends, and once more when it ends early."""
+    keys = {"client_id": fake_shopify.CLIENT, "client_secret": fake_shopify.SECRET}
+    shop = connected(world, "shopify", shopify.url, fake_shopify.SECRET, **keys)
+    alice = shop.sharer("alice")
+    number = shopify.place("100.00", token=shop.click(shop.link(alice)))
+    assert shopify.send(shop, "orders/create", number) == 200
+    clock.add(60)
+    assert shopify.send(shop, "refunds/create", shopify.refund(number, 0)) == 200
+    world.work()
+    assert shop.balance(alice)["pending"] == "0.00" and shopify.granted == 1
+    shopify.tokens.clear()
+    clock.add(60)
+    shopify.cancel(number)
+    shopify.send(shop, "orders/edited", {"order_edit": {"id": 1, "order_id": number}})
+    world.work()
+    assert shop.see(str(number))["status"] == "cancelled" and shopify.granted == 2
+    world.books()
+
+
+def test_what_waited_for_credentials_is_asked_about_then(world: World, shopify: FakeShopify) -> None:
+    shop = world.shop("shopify", url=shopify.url, secret=fake_shopify.SECRET)
+    shop.plan()
+    alice = shop.sharer("alice")
+    number = shopify.place("100.00", "50.00", token=shop.click(shop.link(alice)))
+    shopify.send(shop, "refunds/create", shopify.refund(number, 1))
+    world.work()
+    (waiting,) = world.command("deliveries", "--state", "waiting")["deliveries"]
+    assert "no credentials" in waiting["reason"]
+    assert connect(world, "shopify", shopify.url, access_token=fake_shopify.TOKEN)["key"] == shop.key
+    world.work()
+    assert shop.balance(alice)["pending"] == "10.00"
+    assert world.command("deliveries", "--state", "waiting")["deliveries"] == []
+    world.books()
+
+
+# -- what is wrong, and where to mend it -------------------------------------------------------------------------------
+
+def test_four_faults_of_woocommerce_and_their_sentences(world: World, woo: FakeWooCommerce) -> None:
+    told = connect(world, "woocommerce", woo.url, 1, **WOO_KEYS | {"consumer_key": "ck_wrong"})
+    assert "does not accept the consumer key" in told and "Advanced → REST API" in told
+    woo.may_only_read = True
+    told = connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    assert "may only read" in told and "read and write" in told
+    woo.may_only_read = False
+    woo.namespaces.remove("wc/v3")
+    assert "without WooCommerce" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    woo.namespaces.append("wc/v3")
+    woo.faults.append(404)
+    assert "Settings → Permalinks" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    woo.faults.append(301)
+    assert "leads on to another address" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    woo.faults.append(SILENCE)
+    assert "broke off" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    woo.close()
+    assert "refuses" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+
+
+def test_four_faults_of_shopify_and_their_sentences(world: World, shopify: FakeShopify) -> None:
+    told = connect(world, "shopify", shopify.url, 1, access_token="shpat_ended")
+    assert "does not accept the access token" in told and "Install the app" in told
+    told = connect(world, "shopify", shopify.url, 1, client_id="x", client_secret=fake_shopify.SECRET)
+    assert "does not accept the client id and secret" in told
+    shopify.scopes.remove("read_orders")
+    told = connect(world, "shopify", shopify.url, 1, access_token=fake_shopify.TOKEN)
+    assert "lacks read_orders" in told and "scopes" in told
+    shopify.scopes.append("read_orders")
+    for status, sentence in ((404, "no shop of Shopify's"), (402, "frozen"), (500, "status 500")):
+        shopify.faults.append(status)
+        assert sentence in connect(world, "shopify", shopify.url, 1, access_token=fake_shopify.TOKEN)
+    shopify.close()
+    assert "refuses" in connect(world, "shopify", shopify.url, 1, access_token=fake_shopify.TOKEN)
+
+
+def test_no_sentence_holds_a_secret_and_no_shop_is_left_behind(world: World, woo: FakeWooCommerce) -> None:
+    keys = {"consumer_key": "ck_canary_1", "consumer_secret": "cs_canary_2"}
+    told = connect(world, "woocommerce", woo.url, 1, **keys)
+    assert not re.search("canary", told) and world.command("shop", "list")["shops"] == []
+
+
+def test_what_is_missing_here_is_said_before_anything_is_asked(world: World, woo: FakeWooCommerce) -> None:
+    assert "consumer_key and consumer_secret" in connect(world, "woocommerce", woo.url, 1)
+    assert "cannot be asked" in connect(world, "generic", "https://shop.example.com", 1)
+    assert "PASSALONG_BASE_URL" in connect(world, "woocommerce", "https://shop.example.com", 1, **WOO_KEYS)
+    assert woo.asked == []
