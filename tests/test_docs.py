@@ -45,7 +45,9 @@ def error_codes() -> set[str]:
 def event_kinds() -> set[str]:
     """Return every kind of event that the sources emit under a constant name."""
     text = "\n".join(path.read_text() for path in SOURCES)
-    return set(re.findall(r'(?:\.emit\(\s*|_tell\([^"]*?)"([a-z]+\.[a-z_]+)"', text))
+    tables = " ".join(re.findall(r"_EVENTS = \{([^}]*)\}", text))
+    kinds = re.findall(r'(?:\.emit\(\s*|\btell\([^"]*?|_tell\([^"]*?)"([a-z]+\.[a-z_]+)"', text)
+    return {*kinds, *re.findall(r'"([a-z]+\.[a-z_]+)"', tables)}
 
 
 def test_settings_table_is_the_one_the_code_makes() -> None:

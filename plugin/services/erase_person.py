@@ -22,6 +22,7 @@ from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.erase_bodies import forget
 from plugin.services.process_inbox import drain, unseal
+from plugin.shops.base import Request
 
 BATCH = 50
 ERASED_UNREAD = "Its body was erased at a person's request before it could be processed."
@@ -55,11 +56,39 @@ def erase_person(
     drain(context)  # what is not read yet would be lost with its body
     with context.database.reading() as connection:
         buyer = _know(context, connection, email, order_ref, shop_id)
+    erased = _erase(context, buyer, shop_id)
+    clear_pages(context.database)
+    return erased
+
+
+def erase_named(context: Context, shop_id: int, request: Request) -> dict[str, int]:
+    """Erase the buyer whom a platform names, in one shop; return how many raw deliveries and persons were erased.
+
+    What was erased stays in the pages of the database's files until :func:`clear_pages`.
+    """
+    drain(context)
+    with context.database.reading() as connection:
+        buyer = know_named(context, connection, shop_id, request)
+    return _erase(context, buyer, shop_id)
+
+
+def erase_shop_bodies(context: Context, shop_id: int) -> dict[str, int]:
+    """Erase every raw delivery of a shop; return how many. The same of :func:`clear_pages` holds."""
+    drain(context)
+    erased = 0
+    for _, rows in _stored_bodies(context, shop_id):
+        with context.database.writing() as connection:
+            _forget_unread(connection, [row.id for row in rows])
+        erased += len(rows)
+    return {"erased_bodies": erased, "persons": 0}
+
+
+def _erase(context: Context, buyer: Buyer, shop_id: int | None) -> dict[str, int]:
+    with context.database.reading() as connection:
         shop_ids = connection.execute(select(shop.c.id)).scalars().all() if shop_id is None else [shop_id]
     bodies = sum(_erase_deliveries(context, buyer, one) for one in shop_ids)
     with context.database.writing() as connection:
         persons = _erase_persons(context, connection, buyer, shop_id)
-    _clear_pages(context.database)
     return {"erased_bodies": bodies, "persons": persons}
 
 
@@ -81,6 +110,22 @@ def _know(
         if len(found) > 1:
             raise BadRequest("ambiguous_order", "Several shops have an order with this id: name one with --shop.")
         _add(buyer, found)
+    return _know_more(connection, buyer, shop_id)
+
+
+def know_named(context: Context, connection: Connection, shop_id: int, request: Request) -> Buyer:
+    """Gather what belongs to the buyer whom a platform names; orders that are not known here name nobody."""
+    buyer = Buyer()
+    if request.email is not None:
+        buyer.addresses.add(request.email.strip().lower())
+        buyer.hashes.add(context.keys.pepper_hash("email", normalise_email(request.email)))
+    if request.customer is not None:
+        buyer.customers.add((shop_id, f"id:{request.customer}"))
+    _add(buyer, connection.execute(_orders(shop_id).where(among(orders.c.ref, list(request.orders)))).all())
+    return _know_more(connection, buyer, shop_id)
+
+
+def _know_more(connection: Connection, buyer: Buyer, shop_id: int | None) -> Buyer:
     count = -1
     while count < len(buyer.numbers):
         count = len(buyer.numbers)
@@ -116,14 +161,19 @@ def _erase_deliveries(context: Context, buyer: Buyer, shop_id: int) -> int:
         numbers = [row.id for row in rows if row.id in theirs or _speaks_of(context, buyer, shop_id, platform, row)]
         if numbers:
             with context.database.writing() as connection:
-                forget(connection, numbers)
-                connection.execute(
-                    update(delivery)
-                    .where(among(delivery.c.id, numbers), delivery.c.state == "stored")
-                    .values(state="quarantined", reason=ERASED_UNREAD, lease_by=None, lease_until=None)
-                )
+                _forget_unread(connection, numbers)
         erased += len(numbers)
     return erased
+
+
+def _forget_unread(connection: Connection, numbers: Sequence[int]) -> None:
+    """Erase bodies, also of deliveries that came meanwhile and are not read yet."""
+    forget(connection, numbers)
+    connection.execute(
+        update(delivery)
+        .where(among(delivery.c.id, numbers), delivery.c.state == "stored")
+        .values(state="quarantined", reason=ERASED_UNREAD, lease_by=None, lease_until=None)
+    )
 
 
 def _stored_bodies(context: Context, shop_id: int) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -222,7 +272,7 @@ def _forget_answers(context: Context, connection: Connection, buyer: Buyer, pers
 # --- the pages of the file ------------------------------------------------------------------------------------------
 
 
-def _clear_pages(database: Database) -> None:
+def clear_pages(database: Database) -> None:
     """Leave nothing of what was erased in the database's files; raise Unavailable where others are in the way."""
     connection = database.engine.raw_connection()
     try:

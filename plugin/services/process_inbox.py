@@ -22,11 +22,13 @@ from plugin.services.context import Context, worker_name
 from plugin.services.reach_shop import can_ask, want_answer
 from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.settle_order import Stored, load_work, settle
+from plugin.services.want_task import want_once
 
 LEASE_SECONDS = 20
 BATCH = 500
 ATTEMPTS_MAX = 6
 SEALED_FOR = "delivery"
+PRIVACY = "privacy"  # the kind of the tasks that do what a platform asks of us
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ class Read:
     states: list[State] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     asks: list[str] = field(default_factory=list)
+    request: str | None = None  # the kind of what the platform asks of us
     reason: str | None = None
 
 
@@ -163,6 +166,7 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
             one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
             stories.pack(one.states[-1].text)  # remembered: it is done here, before the shop's other writers must wait
         one.deleted, one.asks = list(said.deleted), list(said.asks)
+        one.request = said.request.kind if said.request else None
     except Malformed as error:
         one.reason = error.message
         one.states.clear()
@@ -234,6 +238,10 @@ def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tall
         reads = [one for one in reads if one.id in mine]
         understood = [one for one in reads if one.reason is None]
         unasked = _ask(recorder, understood)
+        for one in understood:
+            if one.request is not None:
+                body = {"kind": one.request}
+                want_once(recorder.connection, shop_id, PRIVACY, str(one.id), body, now=recorder.now)
         works, causes, waits = _take_in(recorder, understood)
         waits |= unasked
         moved = settle(recorder, works, causes=causes)

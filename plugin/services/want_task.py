@@ -42,3 +42,15 @@ def want(
             },
         )
     )
+
+
+def want_once(
+    connection: Connection, shop_id: int, kind: str, ref: str, body: Mapping[str, Any], *, now: int
+) -> None:
+    """Have a task done that is done once for all, however often its cause is told."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    wish = dialect.insert(task).values(
+        shop_id=shop_id, kind=kind, ref=ref, body=canonical(body), state="due", wanted=1, attempts=0, due_at=now,
+        changed_at=now,
+    )  # fmt: skip
+    connection.execute(wish.on_conflict_do_nothing(index_elements=[task.c.shop_id, task.c.kind, task.c.ref]))

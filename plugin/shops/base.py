@@ -36,6 +36,20 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a platform asks of whoever holds data of its shops, by law or because the shop is leaving.
+
+    ``kind``: "tell" what is held of a buyer, "erase" a buyer, "erase_shop" all that is held of a shop's buyers, or
+    "leave", the shop having taken our access back. The buyer is named by any of the other fields.
+    """
+
+    kind: str
+    email: str | None = field(default=None, repr=False)
+    customer: str | None = None
+    orders: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What a delivery says, in the generic shop's own words.
 
@@ -48,6 +62,7 @@ class Said:
     orders: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     deleted: Sequence[str] = field(default_factory=tuple)
     asks: Sequence[str] = field(default_factory=tuple)
+    request: Request | None = None
 
 
 class ShopRefused(PluginError):

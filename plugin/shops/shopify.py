@@ -33,6 +33,7 @@ from plugin.shops.base import (
     Listed,
     Place,
     Profile,
+    Request,
     Said,
     ShopRefused,
     StaleCursor,
@@ -61,6 +62,10 @@ _NAMED_BY = {
     "orders/edited": "order_id",
     "refunds/create": "order_id",
     "order_transactions/create": "order_id",
+}
+_PRIVACY = {
+    "customers/data_request": ("tell", "orders_requested"),
+    "customers/redact": ("erase", "orders_to_redact"),
 }
 _TOPICS = ("orders/create", "orders/paid", "orders/updated", "orders/cancelled", *_NAMED_BY, "app/uninstalled")
 _PAYMENTS = {
@@ -355,6 +360,22 @@ def _order(order: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _request(topic: str, data: Mapping[str, Any]) -> Request | None:
+    """Return what the privacy topics ask for (https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance)."""
+    if topic == "app/uninstalled":
+        return Request("leave")
+    if topic == "shop/redact":
+        return Request("erase_shop")
+    if topic not in _PRIVACY:
+        return None
+    kind, named = _PRIVACY[topic]
+    buyer, orders = mapping(data.get("customer") or {}, "The customer"), data.get(named) or []
+    if not isinstance(orders, list):
+        raise Malformed(f"{named} is not a list.")
+    refs = tuple(ident(one, "An order's id") for one in orders)
+    return Request(kind, _text(buyer.get("email")), optional_ident(buyer.get("id")), refs)
+
+
 # --- asking the shop --------------------------------------------------------------------------------------------------
 
 
@@ -514,7 +535,7 @@ class Shopify:
                 return Said(asks=(ref,))
             require_bare(data)
             return Said(deleted=(ref,), asks=(ref,))
-        return Said()
+        return Said(request=_request(topic, data))
 
     def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
         """Return an order, with its refunds (https://shopify.dev/docs/api/admin-rest/latest/resources/order).

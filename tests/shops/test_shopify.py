@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from plugin.domain.money import format_minor
 from plugin.domain.order import read_order
 from plugin.errors import BadSignature, Malformed
+from plugin.models import delivery
+from plugin.services.process_inbox import unseal
 from plugin.shops.base import ASKED_GONE, ASKED_ORDER, Place
 from plugin.shops.shopify import SHOP
 from tests.world import Shop, World
@@ -370,3 +373,87 @@ def test_what_is_wrong_with_an_order_is_said(changes: dict[str, Any]) -> None:
     with pytest.raises(Malformed) as caught:
         said(**changes)
     assert str(caught.value).endswith(".")
+
+
+# -- what Shopify asks of whoever holds its shops' data ----------------------------------------------------------------
+
+
+def bought(world: World, shop: Shop, email: str, number: int) -> str:
+    """Have somebody buy by no one's link; return the order's id."""
+    now = {"processed_at": AFTER, "created_at": AFTER, "updated_at": AFTER, "closed_at": None, "id": number}
+    order = order_of("composed/shopify_order_multicurrency_noteattr_discount.json") | now
+    order |= {"customer": {"id": number + 1, "email": email}, "email": email, "contact_email": email}
+    assert send(shop, "orders/create", order) == 200
+    world.work()
+    return str(number)
+
+
+def events(world: World, kind: str) -> list[dict[str, Any]]:
+    """Return the data of the events of a kind."""
+    found = world.call("GET", "/events?after=0&limit=500", expect=200)["items"]
+    return [one["data"] for one in found if one["type"] == kind]
+
+
+def bodies(world: World) -> str:
+    """Return all that is stored of deliveries, opened."""
+    context = world.context
+    with context.database.reading() as connection:
+        rows = connection.execute(select(delivery.c.body).where(delivery.c.body.is_not(None))).scalars().all()
+    return "\n".join(unseal(context, row)[1].decode() for row in rows)
+
+
+def test_a_buyer_whom_shopify_wants_redacted_is_erased_with_proof_and_once(world: World) -> None:
+    world.stop_clock(AFTER)
+    shop = shopify(world)
+    berta, bob = bought(world, shop, "berta@buyers.example", 7_001), bought(world, shop, "bob@buyers.example", 7_003)
+    before = {ref: shop.see(ref) for ref in (berta, bob)}
+    told = {"shop_id": 1, "shop_domain": "composed-shop.myshopify.com", "orders_to_redact": [int(berta), 999]}
+    told["customer"] = {"id": 7_002, "email": "Berta@buyers.example", "phone": "555"}
+    assert send(shop, "customers/redact", told, X_Shopify_Webhook_Id="redact-1") == 200
+    world.work()
+    (proof,) = events(world, "privacy.buyer_erased")
+    assert (proof["kind"], proof["erased_bodies"], proof["shop"]) == ("erase", 2, shop.key) and proof["done_at"]
+    assert "berta" not in bodies(world).lower() and "bob@" in bodies(world)
+    assert "berta" not in json.dumps(proof).lower()
+    assert world.command("replay", "--all")["changed"] == 0
+    assert send(shop, "customers/redact", told, X_Shopify_Webhook_Id="redact-1") == 200
+    world.work()
+    assert {ref: shop.see(ref) for ref in (berta, bob)} == before
+    world.books()
+
+
+def test_a_request_for_data_names_what_is_held_and_until_when(world: World) -> None:
+    world.stop_clock(AFTER)
+    shop = shopify(world)
+    berta = bought(world, shop, "berta@buyers.example", 7_001)
+    sharer = shop.sharer("berta", email="berta@buyers.example")
+    told = {"customer": {"email": "berta@buyers.example"}, "orders_requested": [], "data_request": {"id": 9}}
+    assert send(shop, "customers/data_request", told) == 200
+    world.work()
+    (request,) = events(world, "privacy.data_requested")
+    assert (request["orders"], request["sharers"], request["due_at"]) == ([berta], [sharer], "2026-12-23T00:00:00Z")
+
+
+def test_a_shop_that_leaves_is_asked_no_more_and_redacted_when_it_wants_that(world: World) -> None:
+    world.stop_clock(AFTER)
+    shop = shopify(world, credentials={"access_token": "t"})
+    berta = bought(world, shop, "berta@buyers.example", 7_001)
+    assert send(shop, "app/uninstalled", body_of("webhook_app_uninstalled.json")) == 200
+    world.work()
+    assert [one["shop"] for one in events(world, "shop.left")] == [shop.key]
+    send(shop, "orders/edited", {"order_edit": {"id": 1, "order_id": int(berta)}})
+    world.work()
+    (waiting,) = world.command("deliveries", "--state", "waiting")["deliveries"]
+    assert "no credentials" in waiting["reason"]
+    assert send(shop, "shop/redact", {"shop_id": 1, "shop_domain": "composed-shop.myshopify.com"}) == 200
+    world.work()
+    assert bodies(world) == "" and events(world, "privacy.shop_erased")[0]["erased_bodies"] == 4
+    assert shop.see(berta)["payment"] == "paid"
+    world.books()
+
+
+def test_nobody_can_have_a_buyer_erased_without_the_secret(world: World) -> None:
+    shop = shopify(world)
+    for topic in ("customers/redact", "shop/redact", "app/uninstalled"):
+        assert send(shop, topic, {"id": 1}, X_Shopify_Hmac_Sha256="A" * 43 + "=") == 401
+    assert world.deliveries() == []
