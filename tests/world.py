@@ -2,11 +2,14 @@
 
 import itertools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import ScriptInfo
+from sqlalchemy import Connection, NullPool, create_engine, text
 from werkzeug.test import TestResponse
 
 from plugin.cli import flask_group
@@ -236,3 +239,23 @@ class Shop:
         for item in payout["items"]:
             payout = self.mark(payout, item, reference="bank 1")
         return payout
+
+
+@contextmanager
+def guards_off(world: World) -> Iterator[Connection]:
+    """Open a connection on which no trigger and no foreign key looks; the guards are there again afterwards."""
+    engine = create_engine(world.context.database.engine.url, poolclass=NullPool)
+    with engine.connect() as connection, connection.begin():
+        if world.context.database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA synchronous = OFF")
+        if not world.context.database.is_sqlite:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            yield connection
+            return
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'pa_%'"
+        triggers = connection.execute(text(query)).all()
+        for name, _ in triggers:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        yield connection
+        for _, statement in triggers:
+            connection.exec_driver_sql(statement)

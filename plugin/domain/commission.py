@@ -250,7 +250,7 @@ class Outcome:
 
 def outcome(story: Story, frozen: Frozen, plan: Plan, *, starts_at: int) -> Outcome:
     """Return the amounts of an order as it is now (step 1 decides whether it earns at all)."""
-    order = story.now.order
+    order = story.order
     counts = not order.test and frozen.placed_at >= starts_at
     paid = order.payment == "paid"
     now = reckon(order, order.refunds, frozen, plan, earning=counts and paid and not story.cancelled)

@@ -431,7 +431,8 @@ class Story:
     """All that the known states of one order say together; see :func:`merge`.
 
     ``paid`` is the earliest paid state's place and ``paid_at``; ``touches`` holds each distinct touch with the earliest
-    state that carries it, earliest first; ``deleted_at`` is when a bare "deleted" arrived that nobody could ask about.
+    state that carries it, earliest first; ``deleted_at`` is when a bare "deleted" arrived that nobody could ask about;
+    ``sold`` is (product, the collections it was in when the shop was first asked about it for this order).
     """
 
     now: State
@@ -439,6 +440,29 @@ class Story:
     paid: tuple[Key, int | None] | None
     touches: tuple[tuple[Key, Touch], ...]
     deleted_at: int | None = None
+    sold: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def order(self) -> Order:
+        """Return the order as it is now; a line that states no collections is in those its product was looked up in."""
+        order = self.now.order
+        if not self.sold:
+            return order
+        known = dict(self.sold)
+        lines = tuple(
+            replace(line, collections=known[line.product_id])
+            if line.product_id in known and not line.collections
+            else line
+            for line in order.lines
+        )
+        return replace(order, lines=lines)
+
+    @property
+    def unknown_products(self) -> tuple[str, ...]:
+        """Return the products of the order now that nobody was asked about yet."""
+        known = dict(self.sold)
+        named = {line.product_id for line in self.now.order.lines if line.product_id is not None}
+        return tuple(sorted(named - known.keys()))
 
     @property
     def cancelled(self) -> bool:
@@ -486,4 +510,5 @@ def merge(one: Story, other: Story) -> Story:
         paid=_earlier_paid(one, other),
         touches=tuple(sorted(((key, touch) for touch, key in touches.items()), key=lambda item: item[0])),
         deleted_at=max(deleted, default=None),
+        sold=one.sold if one.sold == other.sold else tuple(sorted({**dict(other.sold), **dict(one.sold)}.items())),
     )

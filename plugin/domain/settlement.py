@@ -190,6 +190,14 @@ def moves_of(targets: Mapping[LotKey, int], lots: Lots, *, held: bool, released:
 # --- deriving anew, as of any place in the record --------------------------------------------------------------------
 
 
+Sold = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def first_known(sold: Sold, found: Mapping[str, Sequence[str]]) -> Sold:
+    """Add what a look-up found; what was found before stays as it was."""
+    return tuple(sorted({**{name: tuple(several) for name, several in found.items()}, **dict(sold)}.items()))
+
+
 @dataclass(slots=True)
 class Record:
     """All that the record holds of one order; each thing with its position."""
@@ -198,14 +206,15 @@ class Record:
     ref: str
     states: list[tuple[int, State]] = field(default_factory=list)
     deletions: list[tuple[int, int]] = field(default_factory=list)
+    lookups: list[tuple[int, Mapping[str, Sequence[str]]]] = field(default_factory=list)
     released: int | None = None
     facts: OrderFacts = field(default_factory=OrderFacts)
 
     def heard_by(self, as_of: int | None) -> int:
         """Return how much had been told of the order by then."""
         if as_of is None:
-            return len(self.states) + len(self.deletions)
-        return sum(position <= as_of for position, _ in (*self.states, *self.deletions))
+            return len(self.states) + len(self.deletions) + len(self.lookups)
+        return sum(position <= as_of for position, _ in (*self.states, *self.deletions, *self.lookups))
 
     def known_at(self, as_of: int | None) -> bool:
         """Tell whether any state had been told by then."""
@@ -215,7 +224,9 @@ class Record:
         """Return the story as it was known at a position (None: now)."""
         told = [state for position, state in self.states if as_of is None or position <= as_of]
         deleted = [at for position, at in self.deletions if as_of is None or position <= as_of]
-        return replace(reduce(merge, map(story_of, told)), deleted_at=max(deleted, default=None))
+        lookups = [found for position, found in sorted(self.lookups) if as_of is None or position <= as_of]
+        story = reduce(merge, map(story_of, told))
+        return replace(story, deleted_at=max(deleted, default=None), sold=reduce(first_known, lookups, ()))
 
     def decided_as_of(self, as_of: int | None) -> int | None:
         """Return the position whose knowledge decided the order: its release, or the owner's later word."""

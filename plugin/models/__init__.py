@@ -9,6 +9,7 @@ from plugin.models.metadata import metadata
 from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
 from plugin.models.person import person, sharer
+from plugin.models.product import product
 from plugin.models.shop import plan, shop
 from plugin.models.task import task
 
@@ -36,6 +37,7 @@ __all__ = [
     "payout_lot",
     "person",
     "plan",
+    "product",
     "sharer",
     "shop",
     "task",

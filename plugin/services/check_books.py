@@ -271,10 +271,12 @@ class _ShopCheck:
                 )
             records[one.order_id].states.append((one.position, state))
         for one in self.connection.execute(
-            select(fact).where(among(fact.c.order_id, ids), fact.c.kind.in_(("deleted", "release")))
+            select(fact).where(among(fact.c.order_id, ids), fact.c.kind.in_(("deleted", "release", "products")))
         ):
             if one.kind == "deleted":
                 records[one.order_id].deletions.append((one.position, one.at))
+            elif one.kind == "products":
+                records[one.order_id].lookups.append((one.position, json.loads(one.body)["products"]))
             else:
                 records[one.order_id].released = one.position
         for order_id, facts in load_order_facts(self.connection, ids).items():

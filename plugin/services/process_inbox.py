@@ -6,7 +6,7 @@ the batch is tried delivery by delivery, and what fails by itself is tried later
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
@@ -19,10 +19,12 @@ from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
 from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
 from plugin.services.context import Context, worker_name
+from plugin.services.know_products import keep_lookup, want_lookups
 from plugin.services.reach_shop import can_ask, want_answer
 from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.settle_order import Stored, load_work, settle
 from plugin.services.want_task import want_once
+from plugin.shops.base import ASKED_PRODUCTS, Sold, read_sold
 
 LEASE_SECONDS = 20
 BATCH = 500
@@ -43,6 +45,7 @@ class Read:
     deleted: list[str] = field(default_factory=list)
     asks: list[str] = field(default_factory=list)
     request: str | None = None  # the kind of what the platform asks of us
+    sold: Sold | None = None
     reason: str | None = None
 
 
@@ -160,7 +163,8 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
     one = Read(row.id, row.shop_id, row.received_at)
     try:
         _, body = unseal(context, row.body)
-        said = shops.get(platform).parse(row.topic, body)
+        said = read_sold(body) if row.topic == ASKED_PRODUCTS else shops.get(platform).parse(row.topic, body)
+        one.sold = said.sold
         keys = context.keys
         for order in said.orders:
             one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
@@ -243,6 +247,7 @@ def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tall
                 body = {"kind": one.request}
                 want_once(recorder.connection, shop_id, PRIVACY, str(one.id), body, now=recorder.now)
         works, causes, waits = _take_in(recorder, understood)
+        want_lookups(recorder, works)
         waits |= unasked
         moved = settle(recorder, works, causes=causes)
         tally.changed = {(shop_id, work.ref) for work in works if work.id in moved}
@@ -290,6 +295,7 @@ def _take_in(
     """Keep the states and deletions told, and return the orders to settle, their causes, and who must wait for whom."""
     connection = recorder.connection
     refs = {state.order.id for one in reads for state in one.states} | {ref for one in reads for ref in one.deleted}
+    refs |= {one.sold.order for one in reads if one.sold}
     rows = connection.execute(
         select(orders).where(orders.c.shop_id == recorder.shop.id, among(orders.c.ref, refs)).with_for_update()
     ).all()
@@ -317,6 +323,9 @@ def _take_in(
                 news[ref] = one.id
             else:
                 waits[one.id] = Wait(ref, "The order it speaks of is not known yet.")
+        if one.sold and one.sold.order in works:
+            keep_lookup(recorder, works[one.sold.order], one.sold)
+            news[one.sold.order] = one.id
     changed = [works[ref] for ref in news]
     return changed, {works[ref].id: f"delivery:{number}" for ref, number in news.items()}, waits
 
@@ -363,7 +372,7 @@ def _delete(recorder: Recorder, work: Stored, one: Read) -> None:
         recorder.add_fact("deleted", {"delivery": one.id}, at=one.received_at, order=(work.id, work.ref))
     story = work.story
     moments = [moment for moment in (story.deleted_at, one.received_at) if moment is not None]
-    work.story = type(story)(story.now, story.first, story.paid, story.touches, max(moments))
+    work.story = replace(story, deleted_at=max(moments))
 
 
 def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, Wait]) -> None:

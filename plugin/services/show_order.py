@@ -48,7 +48,7 @@ class Seen:
     @property
     def order(self) -> Order:
         """Return the order as the shop states it now."""
-        return self.story.now.order
+        return self.story.order
 
 
 def show_order(context: Context, shop_id: int, ref: str) -> dict[str, Any]:
@@ -190,6 +190,7 @@ def _show_lines(seen: Seen) -> list[dict[str, Any]]:
         {
             "id": figure.line.id,
             "product_id": figure.line.product_id,
+            "collections": list(figure.line.collections),
             "sku": figure.line.sku,
             "title": figure.line.title,
             "quantity": figure.line.quantity,

@@ -22,8 +22,10 @@ def unpack(body: bytes) -> State:
 def dump(story: Story) -> str:
     """Return the story without the body of the state now."""
     customer = story.first.customer
+    sold = {"sold": story.sold} if story.sold else {}
     return compact(
-        {
+        sold
+        | {
             "first": [
                 story.first.key,
                 story.first.placed_at,
@@ -53,6 +55,7 @@ def load(text: str, now: bytes) -> Story:
             for key, codes, tokens in data["touches"]
         ),
         deleted_at=data["deleted_at"],
+        sold=tuple((product, tuple(several)) for product, several in data.get("sold", ())),
     )
 
 

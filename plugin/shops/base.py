@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
@@ -21,6 +21,7 @@ _MICROS = 10**6
 # The topics of what a shop answered when asked; one that it sends under such a name is none.
 OURS = "asked/"
 ASKED_ORDER, ASKED_GONE, ASKED_LISTED = f"{OURS}order", f"{OURS}gone", f"{OURS}listed"
+ASKED_PRODUCTS = f"{OURS}products"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,42 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """A product as its shop describes it now; ``price`` is a decimal string, ``collections`` the names rules go by."""
+
+    id: str
+    title: str | None = None
+    picture: str | None = None
+    url: str | None = None
+    price: str | None = None
+    currency: str | None = None
+    collections: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What the shop told, at ``at`` (ISO 8601), of the products that an order holds."""
+
+    order: str
+    at: str
+    products: Sequence[Product]
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What a delivery says, in the generic shop's own words.
 
     ``orders`` are whole orders as section 5 of the interface page shapes them (the e-mail still in clear: it is hashed
     before anything is stored). ``deleted`` are order ids of which only the deletion is told. ``asks`` are ids of orders
     about which the shop knows more than it said; of those that are deleted too, the answer counts and not the deletion.
-    A delivery that says none of these is simply done.
+    ``sold`` is what was looked up about the products of an order. A delivery that says none of these is simply done.
     """
 
     orders: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     deleted: Sequence[str] = field(default_factory=tuple)
     asks: Sequence[str] = field(default_factory=tuple)
     request: Request | None = None
+    sold: Sold | None = None
 
 
 class ShopRefused(PluginError):
@@ -208,6 +232,32 @@ class Connected(Shop, Asked, Protocol):
         ...
 
 
+@runtime_checkable
+class Catalogued(Asked, Protocol):
+    """A platform whose shops tell of their products."""
+
+    def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
+        """Return those of at most 100 products that the shop still has."""
+        ...
+
+
+def sold_body(sold: Sold) -> bytes:
+    """Return the body of the delivery in which a look-up is kept; the same whatever the platform."""
+    products = [asdict(product) for product in sold.products]
+    return json.dumps({"order": sold.order, "at": sold.at, "products": products}, sort_keys=True).encode()
+
+
+def read_sold(body: bytes) -> Said:
+    """Read such a body back."""
+    data = json.loads(body)
+    return Said(sold=Sold(data["order"], data["at"], tuple(map(read_product, data["products"]))))
+
+
+def read_product(data: Mapping[str, Any]) -> Product:
+    """Read a product as it was stored."""
+    return Product(**{**data, "collections": tuple(data["collections"])})
+
+
 def listed(order: Mapping[str, Any]) -> bytes:
     """Return the body of a delivery that holds an order out of a list."""
     return json.dumps({"order": order}, separators=(",", ":"), sort_keys=True).encode()
@@ -322,3 +372,8 @@ def require_bare(data: Mapping[str, Any]) -> None:
     """Refuse a deletion that holds a whole order: topics are not signed, so it may be an order under a false one."""
     if "line_items" in data:
         raise Malformed("What is said to be a deletion holds a whole order.")
+
+
+def text_of(value: object) -> str | None:
+    """Return a text, or None for an empty one and for anything else."""
+    return value if isinstance(value, str) and value else None

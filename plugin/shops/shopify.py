@@ -32,6 +32,7 @@ from plugin.shops.base import (
     Label,
     Listed,
     Place,
+    Product,
     Profile,
     Request,
     Said,
@@ -48,6 +49,7 @@ from plugin.shops.base import (
     required,
     rows,
     said_at,
+    text_of,
 )
 
 _API = "api/2026-07"
@@ -67,6 +69,10 @@ _PRIVACY = {
     "customers/data_request": ("tell", "orders_requested"),
     "customers/redact": ("erase", "orders_to_redact"),
 }
+# https://shopify.dev/docs/api/admin-graphql/latest/objects/Product
+_PRODUCTS = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Product {
+  id title onlineStoreUrl featuredMedia { preview { image { url } } } collections(first: 250) { nodes { handle } }
+  priceRangeV2 { minVariantPrice { amount currencyCode } } } } }"""
 _TOPICS = ("orders/create", "orders/paid", "orders/updated", "orders/cancelled", *_NAMED_BY, "app/uninstalled")
 _PAYMENTS = {
     "pending": "unpaid",
@@ -130,10 +136,6 @@ def _time(row: Mapping[str, Any], name: str) -> str | None:
         raise Malformed(f"{name} is not a time.") from None
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 # --- lines ------------------------------------------------------------------------------------------------------------
 
 
@@ -184,8 +186,8 @@ def _lines(order: Mapping[str, Any], currency: str, *, tax_included: bool) -> li
                 "id": number,
                 "product_id": optional_ident(item.get("product_id")),
                 "variant_id": optional_ident(item.get("variant_id")),
-                "sku": _text(item.get("sku")),
-                "title": _text(item.get("title")),
+                "sku": text_of(item.get("sku")),
+                "title": text_of(item.get("title")),
                 "quantity": quantity - removed,
                 "amount": money(_kept(amount, quantity, removed)),
                 "tax": money(_kept(tax, quantity, removed)),
@@ -355,8 +357,8 @@ def _order(order: Mapping[str, Any]) -> dict[str, Any]:
         "refunds": refunds,
         "codes": _codes(order),
         "attributes": _tokens(order),
-        "landing_url": _text(order.get("landing_site")),
-        "referrer_url": _text(order.get("referring_site")),
+        "landing_url": text_of(order.get("landing_site")),
+        "referrer_url": text_of(order.get("referring_site")),
     }
 
 
@@ -373,7 +375,7 @@ def _request(topic: str, data: Mapping[str, Any]) -> Request | None:
     if not isinstance(orders, list):
         raise Malformed(f"{named} is not a list.")
     refs = tuple(ident(one, "An order's id") for one in orders)
-    return Request(kind, _text(buyer.get("email")), optional_ident(buyer.get("id")), refs)
+    return Request(kind, text_of(buyer.get("email")), optional_ident(buyer.get("id")), refs)
 
 
 # --- asking the shop --------------------------------------------------------------------------------------------------
@@ -443,7 +445,7 @@ class _Tokens:
         if answer.status != 200:
             raise _refusal(answer)
         said = _read(answer)
-        fresh, seconds = _text(said.get("access_token")), said.get("expires_in")
+        fresh, seconds = text_of(said.get("access_token")), said.get("expires_in")
         if fresh is None or not isinstance(seconds, int):
             raise BadAnswer(answer.host, "access tokens")
         self._known[name] = time.monotonic() + seconds - _TOKEN_SPARE_SECONDS, fresh
@@ -493,6 +495,23 @@ def _listing(answer: Answer) -> Listed:
     found = rows(_read(answer), "orders")
     orders = [(ident(order.get("id"), "The order's id"), listed(order)) for order in found]
     return Listed(said_at(answer), orders, _next_page(answer))
+
+
+def _product(row: Mapping[str, Any]) -> Product:
+    media = mapping(row.get("featuredMedia") or {}, "featuredMedia")
+    picture = mapping(mapping(media.get("preview") or {}, "preview").get("image") or {}, "image")
+    prices = mapping(row.get("priceRangeV2") or {}, "priceRangeV2")
+    price = mapping(prices.get("minVariantPrice") or {}, "minVariantPrice")
+    handles = [one.get("handle") for one in rows(mapping(row.get("collections") or {}, "collections"), "nodes")]
+    return Product(
+        id=str(row["id"]).rpartition("/")[2],
+        title=text_of(row.get("title")),
+        picture=text_of(picture.get("url")),
+        url=text_of(row.get("onlineStoreUrl")),
+        price=text_of(price.get("amount")),
+        currency=text_of(price.get("currencyCode")),
+        collections=tuple(handle for handle in handles if isinstance(handle, str) and handle),
+    )
 
 
 class Shopify:
@@ -559,11 +578,11 @@ class Shopify:
                 f"The app lacks {' and '.join(missing)}. Add it to the app's scopes in its settings, release a version"
                 " with it, and install the app again."
             )
-        domain = _text(shop.get("myshopify_domain"))
+        domain = text_of(shop.get("myshopify_domain"))
         return Profile(
-            _text(shop.get("name")),
-            _text(shop.get("currency")),
-            _text(shop.get("iana_timezone")),
+            text_of(shop.get("name")),
+            text_of(shop.get("currency")),
+            text_of(shop.get("iana_timezone")),
             {"shop": domain} if domain and domain.endswith(_DOMAIN) else {},
         )
 
@@ -608,6 +627,21 @@ class Shopify:
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
         known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
         return _listing(_get(out, place, f"{_API}/orders.json", limit=_PER_PAGE, status="any", ids=known))
+
+    def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
+        """Look products up by GraphQL, which tells all collections at once; they go by their handles."""
+        names = [f"gid://shopify/Product/{ref}" for ref in refs if _NUMBER.fullmatch(ref)]
+        if not names:
+            return ()
+        asked = {"query": _PRODUCTS, "variables": {"ids": names}}
+        answer = _call(out, place, "POST", f"{_API}/graphql.json", json=asked)
+        if answer.status != 200:
+            raise _refusal(answer)
+        said = _read(answer)
+        if said.get("errors"):
+            raise ShopRefused("Shopify does not tell of its products. Give the app the scope read_products.")
+        nodes = mapping(said.get("data"), "data").get("nodes") or []  # null for a product that is gone
+        return [_product(row) for row in nodes if isinstance(row, dict) and row.get("id")]
 
     def new_secret(self) -> str:
         return randomness.token_hex(32)

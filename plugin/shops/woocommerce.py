@@ -27,6 +27,7 @@ from plugin.shops.base import (
     Label,
     Listed,
     Place,
+    Product,
     Profile,
     Said,
     ShopRefused,
@@ -41,6 +42,7 @@ from plugin.shops.base import (
     required,
     rows,
     said_at,
+    text_of,
 )
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
@@ -358,6 +360,18 @@ def _listing(answer: Answer) -> Listed:
     return Listed(said_at(answer), [(str(row["id"]), listed(row)) for row in found])
 
 
+def _product(row: Mapping[str, Any]) -> Product:
+    pictures = [one.get("src") for one in rows(row, "images")]
+    return Product(
+        id=ident(row.get("id"), "A product's id"),
+        title=text_of(row.get("name")),
+        picture=text_of(pictures[0]) if pictures else None,
+        url=text_of(row.get("permalink")),
+        price=text_of(row.get("price")),
+        collections=tuple(slug for one in rows(row, "categories") if (slug := text_of(one.get("slug")))),
+    )
+
+
 class WooCommerce:
     """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
 
@@ -469,6 +483,14 @@ class WooCommerce:
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
         known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
         return _listing(_get(out, place, "orders", include=known, status="any", per_page=str(_PER_PAGE)))
+
+    def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
+        """Look products up; their collections are WooCommerce's categories, by slug."""
+        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        if not known:
+            return ()
+        answer = _get(out, place, "products", include=known, status="any", per_page=str(_PER_PAGE))
+        return [_product(row) for row in _list(answer)]
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

@@ -6,40 +6,19 @@ and puts the guards back. It has all but the pepper, which lies outside.
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, text
 
 from plugin import compression
 from plugin.models import guards, metadata
 from plugin.services.check_books import check_books
-from tests.world import PLACED, Shop, World
+from tests.world import PLACED, Shop, World, guards_off
 
 Hand = Callable[[Connection], None]
 LATER = "2026-11-12T10:00:00Z"
-
-
-@contextmanager
-def guards_off(world: World) -> Iterator[Connection]:
-    """Open a connection on which no trigger and no foreign key looks; the guards are there again afterwards."""
-    engine = create_engine(world.context.database.engine.url, poolclass=NullPool)
-    with engine.connect() as connection, connection.begin():
-        if world.context.database.is_sqlite:
-            connection.exec_driver_sql("PRAGMA synchronous = OFF")
-        if not world.context.database.is_sqlite:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            yield connection
-            return
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'pa_%'"
-        triggers = connection.execute(text(query)).all()
-        for name, _ in triggers:
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        yield connection
-        for _, statement in triggers:
-            connection.exec_driver_sql(statement)
 
 
 def all_rows(world: World) -> dict[str, list[dict[str, Any]]]:

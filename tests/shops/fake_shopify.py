@@ -31,6 +31,7 @@ class FakeShopify(FakeShop):
         self.tokens = {TOKEN}
         self.scopes = ["read_orders", "read_products", "write_discounts"]
         self.granted = 0
+        self.products: dict[str, list[str]] = {}  # the collections of each
         self._numbers = iter(range(7_000_000_000_100, 8_000_000_000_000))
         super().__init__(clock)
 
@@ -110,6 +111,8 @@ class FakeShopify(FakeShop):
         if parts == ["shop"]:
             domain = {"myshopify_domain": self.url.removeprefix("http://")}
             return 200, {"shop": {"name": "Hats", "currency": "USD", "iana_timezone": "America/New_York"} | domain}
+        if parts == ["graphql"]:
+            return 200, {"data": {"nodes": [self._product(name) for name in body["variables"]["ids"]]}}
         if parts == ["webhooks"]:
             return self._webhooks(method, query, body)
         if "read_orders" not in self.scopes:
@@ -119,6 +122,17 @@ class FakeShopify(FakeShop):
         if parts[0] == "orders" and parts[1].isdigit() and int(parts[1]) in self.orders:
             return 200, {"order": self.orders[int(parts[1])]}
         return 404, {"errors": "Not Found"}
+
+    def _product(self, name: str) -> dict[str, Any] | None:
+        ref = name.rpartition("/")[2]
+        if ref not in self.products:
+            return None
+        return {
+            "id": name, "title": f"Hat {ref}", "onlineStoreUrl": f"https://hats.example.com/products/{ref}",
+            "featuredMedia": {"preview": {"image": {"url": f"https://cdn.example.com/{ref}.png"}}},
+            "collections": {"nodes": [{"handle": handle} for handle in self.products[ref]]},
+            "priceRangeV2": {"minVariantPrice": {"amount": "45.01", "currencyCode": "USD"}},
+        }  # fmt: skip
 
     def _grant(self, body: Any) -> Said:
         wanted = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}

@@ -29,6 +29,7 @@ class FakeWooCommerce(FakeShop):
         self.refunds: dict[int, list[dict[str, Any]]] = {}
         self.key, self.may_only_read = KEY, False
         self.namespaces = ["wp/v2", "wc/v3"]
+        self.products: dict[str, list[str]] = {}  # the categories of each
         self.webhooks: dict[int, dict[str, Any]] = {}
         self.secrets: dict[int, str] = {}
         self._numbers = iter(range(100, 10_000_000))
@@ -145,6 +146,9 @@ class FakeWooCommerce(FakeShop):
         parts = path.removeprefix("/wp-json/wc/v3/").split("/")
         if parts == ["data", "currencies", "current"]:
             return 200, {"code": "USD", "name": "United States (US) dollar", "symbol": "&#36;"}
+        if parts == ["products"]:
+            there = [ref for ref in query["include"].split(",") if ref in self.products]
+            return 200, [self._product(ref) for ref in there]
         if parts[0] == "webhooks":
             return self._webhooks(method, parts[1:], query, body)
         if parts == ["orders"]:
@@ -158,6 +162,13 @@ class FakeWooCommerce(FakeShop):
                 return 200, self.refunds[number][(page - 1) * size : page * size]
             return 200, self.orders[number]
         return 404, {"code": "rest_no_route", "data": {"status": 404}}
+
+    def _product(self, ref: str) -> dict[str, Any]:
+        categories = [{"id": 1, "name": slug.upper(), "slug": slug} for slug in self.products[ref]]
+        return {
+            "id": int(ref), "name": f"Hat {ref}", "permalink": f"https://hats.example.com/product/{ref}/",
+            "price": "45.01", "images": [{"src": f"https://hats.example.com/{ref}.png"}], "categories": categories,
+        }  # fmt: skip
 
     def _list(self, query: dict[str, str]) -> Said:
         found = [order for order in self.orders.values() if order["status"] != "trash"]
