@@ -22,6 +22,7 @@ from plugin.services.context import Context, worker_name
 from plugin.services.know_products import keep_lookup, want_lookups
 from plugin.services.reach_shop import can_ask, want_answer
 from plugin.services.recorder import Recorder, recording, take_numbers
+from plugin.services.roster import read_claim
 from plugin.services.settle_order import Stored, load_work, settle
 from plugin.services.want_task import want_once
 from plugin.shops.base import ASKED_PRODUCTS, Sold, read_sold
@@ -169,6 +170,8 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
         for order in said.orders:
             one.states.append(state_of(read_order(order, lambda email: keys.pepper_hash("email", email))))
             stories.pack(one.states[-1].text)  # remembered: it is done here, before the shop's other writers must wait
+            for _, token in one.states[-1].order.touch.tokens:
+                read_claim(keys, token, row.shop_id)
         one.deleted, one.asks = list(said.deleted), list(said.asks)
         one.request = said.request.kind if said.request else None
     except Malformed as error:

@@ -16,7 +16,7 @@ from plugin.domain.settlement import Known, OrderFacts, PlanVersion
 from plugin.errors import BadSignature
 from plugin.keys import Keys
 from plugin.models import fact, link, plan, sharer
-from plugin.signing import CodeClaim, read_for_shop
+from plugin.signing import CodeClaim, TokenClaim, read_for_shop
 
 
 @lru_cache(maxsize=1_000)
@@ -81,13 +81,21 @@ def load_known(
 
 
 def _claims(keys: Keys, shop_id: int, texts: Iterable[str]) -> dict[str, Any]:
-    claims = {}
-    for text in texts:
-        try:
-            claims[text] = read_for_shop(keys, text, shop_id)
-        except BadSignature:
-            continue  # not genuine: the decision sees that no token is known under this text
-    return claims
+    """Return what the genuine ones claim; of the others the decision sees that no token is known under the text."""
+    claims = {text: read_claim(keys, text, shop_id) for text in texts}
+    return {text: claim for text, claim in claims.items() if claim is not None}
+
+
+@lru_cache(maxsize=2_000)
+def read_claim(keys: Keys, text: str, shop_id: int) -> CodeClaim | TokenClaim | None:
+    """Return what a code or token claims, None for one that is not genuine.
+
+    Remembered: verifying is done before the shop's other writers must wait, and found done when they do.
+    """
+    try:
+        return read_for_shop(keys, text, shop_id)
+    except BadSignature:
+        return None
 
 
 def _links(connection: Connection, shop_id: int, numbers: Collection[int]) -> dict[int, Any]:
