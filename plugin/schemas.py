@@ -219,6 +219,20 @@ class NewLink(Given):
     campaign = _text(255, load_default=None)
 
 
+class NewCoupon(Given):
+    """A coupon code to be made in a shop: it saves the buyer `percent` or `amount`."""
+
+    sharer = _id("shr", required=True)
+    code = fields.String(
+        load_default=None, allow_none=True, validate=_coupon, metadata={"description": "Made up where it is not given."}
+    )
+    percent = fields.String(load_default=None, allow_none=True, metadata={"description": "Such as `10`."})
+    amount = fields.String(
+        load_default=None, allow_none=True, metadata={"description": "Such as `5.00`, of the shop's currency."}
+    )
+    once = fields.Boolean(load_default=False, truthy={True}, falsy={False}, metadata={"description": "For one order."})
+
+
 class ManualDecision(Given):
     """Who gets an order, by the owner's word; null: nobody."""
 
@@ -365,11 +379,26 @@ class Link(Shown):
     created_at = _moment()
 
 
+class Coupon(Shown):
+    """A coupon code that was made in a shop for a sharer."""
+
+    id = _id("cpn")
+    sharer = _id("shr")
+    code = _shown_text()
+    percent = _text_or_null()
+    amount = _text_or_null()
+    once = fields.Boolean()
+    state = fields.String(validate=validate.OneOf(("making", "made", "ending", "ended", "failed")))
+    reason = _text_or_null()
+    created_at = _moment()
+
+
 class OrderLine(Shown):
     """A line of an order, what is left of it to earn from, and what it earns the winner."""
 
     id = _shown_text()
     product_id = _text_or_null()
+    collections = fields.List(_shown_text())
     sku = _text_or_null()
     title = _text_or_null()
     quantity = fields.Integer()
@@ -566,6 +595,7 @@ class Events(Shown):
 
 SharerPage = _page_of(Sharer, "SharerPage")
 LinkPage = _page_of(Link, "LinkPage")
+CouponPage = _page_of(Coupon, "CouponPage")
 OrderPage = _page_of(Order, "OrderPage")
 PayoutPage = _page_of(PayoutRow, "PayoutPage")
 TransferPage = _page_of(Transfer, "TransferPage")

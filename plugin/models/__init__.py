@@ -2,6 +2,7 @@
 
 from plugin.models.access import api_token, idempotency, owner
 from plugin.models.books import account, chain, head, lot, transfer
+from plugin.models.coupon import coupon
 from plugin.models.event import event, event_head
 from plugin.models.inbox import delivery
 from plugin.models.link import click, link
@@ -18,6 +19,7 @@ __all__ = [
     "api_token",
     "chain",
     "click",
+    "coupon",
     "decision",
     "delivery",
     "event",

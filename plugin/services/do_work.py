@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import select
 
 from plugin.models import delivery
-from plugin.services import ask_shop, keep_privacy, know_products, look_up, process_inbox, reach_shop, reconcile_shop
+from plugin.services import (
+    ask_shop,
+    keep_privacy,
+    know_products,
+    look_up,
+    make_coupon,
+    process_inbox,
+    reach_shop,
+    reconcile_shop,
+)
 from plugin.services.context import Context
 from plugin.services.process_inbox import Tally, drain
 from plugin.services.run_tasks import Kind, run_tasks
@@ -14,6 +23,7 @@ from plugin.services.run_tasks import Kind, run_tasks
 KINDS: Mapping[str, Kind] = {
     reach_shop.KIND: ask_shop.ASK,
     reconcile_shop.KIND: reconcile_shop.RECONCILE,
+    make_coupon.KIND: make_coupon.MAKE,
     know_products.KIND: look_up.LOOK_UP,
     process_inbox.PRIVACY: keep_privacy.PRIVACY,
 }

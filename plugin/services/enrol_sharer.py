@@ -121,6 +121,29 @@ def change_sharer(context: Context, row: Row[Any], changes: Mapping[str, Any], *
             )
 
 
+def give_code(recorder: Recorder, sharer_id: int, code: str) -> None:
+    """Give one more coupon code to a sharer from now on; raise Conflict where it is somebody's, or one too many."""
+    now = standing(recorder.connection, sharer_id)
+    if len(now.codes) >= CODES_MAX:
+        raise Conflict("too_many_codes", f"A sharer has at most {CODES_MAX} codes.")
+    at = max(date_of_change(recorder), now.since)
+    names = _give_codes(recorder, sharer_id, [code], at=at)
+    recorder.flush()
+    _settle_concerned(recorder, sharer_id, names, None, None, at)
+
+
+def take_code(recorder: Recorder, sharer_id: int, code: str) -> None:
+    """Take a coupon code from a sharer from now on; one that is another's by now stays theirs."""
+    name = normalise_code(code)
+    holder = _holder(recorder.connection, recorder.shop.id, name)
+    if holder is None or holder.sharer_id != sharer_id:
+        return
+    at = max(date_of_change(recorder), holder.at)
+    recorder.add_fact("code", {"code": None}, at=at, code=name)
+    recorder.flush()
+    _settle_concerned(recorder, sharer_id, {name}, None, None, at)
+
+
 def standing(connection: Connection, sharer_id: int) -> Standing:
     """Return how a sharer stands by the newest facts."""
     row = connection.execute(

@@ -241,6 +241,33 @@ class Catalogued(Asked, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """A code to be made in a shop: what it saves the buyer, ``percent`` or ``amount`` of the shop's currency.
+
+    Both are decimal strings. ``note`` is how the shop's owner, and we, tell whose it is.
+    """
+
+    code: str
+    note: str
+    percent: str | None = None
+    amount: str | None = None
+    once: bool = False
+
+
+@runtime_checkable
+class Discounting(Asked, Protocol):
+    """A platform in whose shops coupon codes can be made."""
+
+    def make_coupon(self, out: Outbound, place: Place, coupon: Coupon) -> str:
+        """Make a code and return the shop's id of it; one that is there with the same note is the one wanted."""
+        ...
+
+    def end_coupon(self, out: Outbound, place: Place, ref: str) -> None:
+        """Have a code be worth nothing from now on; one that is gone is as good."""
+        ...
+
+
 def sold_body(sold: Sold) -> bytes:
     """Return the body of the delivery in which a look-up is kept; the same whatever the platform."""
     products = [asdict(product) for product in sold.products]

@@ -26,6 +26,7 @@ from plugin.shops.base import (
     ASKED_GONE,
     ASKED_LISTED,
     ASKED_ORDER,
+    Coupon,
     Headers,
     Heard,
     Hook,
@@ -87,6 +88,7 @@ _PAYMENTS = {
 _TIMES = ("processed_at", "created_at", "updated_at", "cancelled_at", "closed_at")
 _ATTRIBUTES, _PROPERTIES = ("_pa", "pa", "utm_content"), ("_pa", "pa")
 _MICROS = 10**6
+_RULE = re.compile(r"/price_rules/([0-9]{1,20})/", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -642,6 +644,52 @@ class Shopify:
             raise ShopRefused("Shopify does not tell of its products. Give the app the scope read_products.")
         nodes = mapping(said.get("data"), "data").get("nodes") or []  # null for a product that is gone
         return [_product(row) for row in nodes if isinstance(row, dict) and row.get("id")]
+
+    def make_coupon(self, out: Outbound, place: Place, coupon: Coupon) -> str:
+        """Make a price rule with one code (https://shopify.dev/docs/api/admin-rest/latest/resources/pricerule)."""
+        known = self._find_code(out, place, coupon)
+        if known is not None:
+            return known
+        kind, worth = ("percentage", coupon.percent) if coupon.percent else ("fixed_amount", coupon.amount)
+        rule: dict[str, Any] = {
+            "title": coupon.note,
+            "target_type": "line_item",
+            "target_selection": "all",
+            "allocation_method": "across",
+            "value_type": kind,
+            "value": f"-{worth}",
+            "customer_selection": "all",
+            "starts_at": "2020-01-01T00:00:00Z",  # at once, whatever the shop's clock says
+            "usage_limit": 1 if coupon.once else None,
+        }
+        made = _call(out, place, "POST", f"{_API}/price_rules.json", json={"price_rule": rule})
+        if made.status not in (200, 201):
+            raise _refusal(made)
+        ref = ident(mapping(_read(made).get("price_rule"), "The price rule").get("id"), "The price rule's id")
+        path = f"{_API}/price_rules/{ref}/discount_codes.json"
+        named = _call(out, place, "POST", path, json={"discount_code": {"code": coupon.code}})
+        if named.status not in (200, 201):
+            raise ShopRefused(f"Shopify did not make the code {coupon.code} (status {named.status}).")
+        return ref
+
+    def _find_code(self, out: Outbound, place: Place, coupon: Coupon) -> str | None:
+        """Return the price rule of the code where it is ours; raise ShopRefused where it is another's."""
+        there = _call(out, place, "GET", f"{_API}/discount_codes/lookup.json", params={"code": coupon.code})
+        found = _RULE.search(there.headers.get("location", "")) if there.status == 303 else None
+        if found is None:
+            if there.status not in (303, 404):
+                raise _refusal(there)
+            return None
+        rule = mapping(_read(_get(out, place, f"{_API}/price_rules/{found[1]}.json")).get("price_rule"), "The rule")
+        if rule.get("title") != coupon.note:
+            raise ShopRefused(f"The shop has a discount code {coupon.code} already, which was made for something else.")
+        return found[1]
+
+    def end_coupon(self, out: Outbound, place: Place, ref: str) -> None:
+        """Delete the price rule, and the code with it."""
+        answer = _call(out, place, "DELETE", f"{_API}/price_rules/{ref}.json")
+        if answer.status not in (200, 204, 404):
+            raise _refusal(answer)
 
     def new_secret(self) -> str:
         return randomness.token_hex(32)

@@ -21,6 +21,7 @@ from plugin.shops.base import (
     ASKED_GONE,
     ASKED_LISTED,
     ASKED_ORDER,
+    Coupon,
     Headers,
     Heard,
     Hook,
@@ -491,6 +492,26 @@ class WooCommerce:
             return ()
         answer = _get(out, place, "products", include=known, status="any", per_page=str(_PER_PAGE))
         return [_product(row) for row in _list(answer)]
+
+    def make_coupon(self, out: Outbound, place: Place, coupon: Coupon) -> str:
+        """Make a coupon (https://woocommerce.github.io/woocommerce-rest-api-docs/#coupons)."""
+        kind, worth = ("percent", coupon.percent) if coupon.percent else ("fixed_cart", coupon.amount)
+        wanted: dict[str, Any] = {"code": coupon.code, "discount_type": kind, "amount": worth}
+        wanted |= {"description": coupon.note} | ({"usage_limit": 1} if coupon.once else {})
+        answer = _send(out, place, "POST", "coupons", json=wanted)
+        if answer.status in (200, 201):
+            return ident(mapping(answer.json(), "The coupon").get("id"), "The coupon's id")
+        for row in _list(_get(out, place, "coupons", code=coupon.code)):
+            if row.get("description") == coupon.note:
+                return ident(row.get("id"), "The coupon's id")
+            raise ShopRefused(f"The shop has a coupon {coupon.code} already, which was made for something else.")
+        raise ShopRefused(f"WooCommerce did not make the coupon {coupon.code} (status {answer.status}).")
+
+    def end_coupon(self, out: Outbound, place: Place, ref: str) -> None:
+        """Put a coupon into the bin, where its owner still finds it."""
+        answer = _send(out, place, "DELETE", f"coupons/{ref}")
+        if answer.status not in (200, 404, 410):
+            raise ShopRefused(f"WooCommerce did not end the coupon (status {answer.status}).")
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()

@@ -31,6 +31,7 @@ class FakeShopify(FakeShop):
         self.tokens = {TOKEN}
         self.scopes = ["read_orders", "read_products", "write_discounts"]
         self.granted = 0
+        self.rules: dict[int, dict[str, Any]] = {}  # price rules, each with the codes made for it
         self.products: dict[str, list[str]] = {}  # the collections of each
         self._numbers = iter(range(7_000_000_000_100, 8_000_000_000_000))
         super().__init__(clock)
@@ -111,6 +112,8 @@ class FakeShopify(FakeShop):
         if parts == ["shop"]:
             domain = {"myshopify_domain": self.url.removeprefix("http://")}
             return 200, {"shop": {"name": "Hats", "currency": "USD", "iana_timezone": "America/New_York"} | domain}
+        if parts[0] in ("price_rules", "discount_codes"):
+            return self._discounts(method, parts, query, body)
         if parts == ["graphql"]:
             return 200, {"data": {"nodes": [self._product(name) for name in body["variables"]["ids"]]}}
         if parts == ["webhooks"]:
@@ -122,6 +125,29 @@ class FakeShopify(FakeShop):
         if parts[0] == "orders" and parts[1].isdigit() and int(parts[1]) in self.orders:
             return 200, {"order": self.orders[int(parts[1])]}
         return 404, {"errors": "Not Found"}
+
+    def _discounts(self, method: str, parts: list[str], query: dict[str, str], body: Any) -> Said:
+        if "write_discounts" not in self.scopes:
+            return 403, {"errors": "[API] This action requires merchant approval for write_discounts scope."}
+        if parts == ["discount_codes", "lookup"]:
+            found = [ref for ref, rule in self.rules.items() if query["code"].upper() in rule["codes"]]
+            if not found:
+                return 404, {"errors": "Not Found"}
+            return 303, {}, {"Location": f"{self.url}/admin/api/2026-07/price_rules/{found[0]}/discount_codes/9"}
+        if method == "POST" and parts == ["price_rules"]:
+            made = {"id": next(self._numbers), "codes": []} | body["price_rule"]
+            self.rules[made["id"]] = made
+            return 201, {"price_rule": made}
+        rule = self.rules.get(int(parts[1]))
+        if rule is None:
+            return 404, {"errors": "Not Found"}
+        if method == "DELETE":
+            del self.rules[int(parts[1])]
+            return 204, {}
+        if method == "POST":
+            rule["codes"].append(body["discount_code"]["code"].upper())
+            return 201, {"discount_code": {"id": 9} | body["discount_code"]}
+        return 200, {"price_rule": rule}
 
     def _product(self, name: str) -> dict[str, Any] | None:
         ref = name.rpartition("/")[2]

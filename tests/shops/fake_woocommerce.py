@@ -30,6 +30,7 @@ class FakeWooCommerce(FakeShop):
         self.key, self.may_only_read = KEY, False
         self.namespaces = ["wp/v2", "wc/v3"]
         self.products: dict[str, list[str]] = {}  # the categories of each
+        self.coupons: dict[int, dict[str, Any]] = {}
         self.webhooks: dict[int, dict[str, Any]] = {}
         self.secrets: dict[int, str] = {}
         self._numbers = iter(range(100, 10_000_000))
@@ -146,6 +147,8 @@ class FakeWooCommerce(FakeShop):
         parts = path.removeprefix("/wp-json/wc/v3/").split("/")
         if parts == ["data", "currencies", "current"]:
             return 200, {"code": "USD", "name": "United States (US) dollar", "symbol": "&#36;"}
+        if parts[0] == "coupons":
+            return self._coupons(method, parts[1:], query, body)
         if parts == ["products"]:
             there = [ref for ref in query["include"].split(",") if ref in self.products]
             return 200, [self._product(ref) for ref in there]
@@ -162,6 +165,17 @@ class FakeWooCommerce(FakeShop):
                 return 200, self.refunds[number][(page - 1) * size : page * size]
             return 200, self.orders[number]
         return 404, {"code": "rest_no_route", "data": {"status": 404}}
+
+    def _coupons(self, method: str, parts: list[str], query: dict[str, str], body: Any) -> Said:
+        if method == "GET":
+            return 200, [one for one in self.coupons.values() if one["code"] == query["code"].lower()]
+        if method == "DELETE":
+            return (200, self.coupons.pop(int(parts[0]))) if int(parts[0]) in self.coupons else (404, {})
+        if any(one["code"] == body["code"].lower() for one in self.coupons.values()):
+            return 400, {"code": "woocommerce_rest_coupon_code_already_exists", "data": {"status": 400}}
+        made = {"id": next(self._numbers)} | body | {"code": body["code"].lower()}  # as WooCommerce keeps them
+        self.coupons[made["id"]] = made
+        return 201, made
 
     def _product(self, ref: str) -> dict[str, Any]:
         categories = [{"id": 1, "name": slug.upper(), "slug": slug} for slug in self.products[ref]]
