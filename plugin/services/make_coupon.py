@@ -46,7 +46,7 @@ def make_coupon(context: Context, row: Row[Any], new: NewCoupon, *, actor: str) 
     code = new.code or "".join(randomness.choice(_LETTERS) for _ in range(_LENGTH))
     with recording(context, row.shop_id, actor=actor) as recorder:
         if not isinstance(shops.get(recorder.shop.platform), Discounting) or not can_ask(context, recorder.shop):
-            raise Conflict("no_coupons", "No codes can be made in this shop. Connect it, or make the code there by hand.")
+            raise Conflict("no_coupons", "No codes can be made in this shop. Connect it, or make them there by hand.")
         give_code(recorder, row.id, code)
         values = {
             "shop_id": row.shop_id, "sharer_id": row.id, "code": code.strip(), "percent": new.percent,
