@@ -13,6 +13,7 @@ from plugin.migrations import make_ready
 from plugin.queue import Queue
 from plugin.services.check_keys import keys_fit
 from plugin.services.context import Context
+from plugin.services.find_storefront import StorefrontCache
 from plugin.services.record_clicks import ClickRecorder, LinkCache
 from plugin.services.store_delivery import Intake
 from plugin.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ class Installation:
     intake: Intake
     clicks: ClickRecorder
     link_cache: LinkCache
+    storefronts: StorefrontCache
     identify: Identify | None = None
 
     def close(self) -> None:
@@ -83,6 +85,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
         intake=Intake(context, queue.wake),
         clicks=ClickRecorder(context),
         link_cache=LinkCache(context),
+        storefronts=StorefrontCache(context),
         identify=identify,
     )
 

@@ -42,7 +42,7 @@ _HASHED_AT_ONCE = 2_047  # bytes
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
 UNKNOWN_MAX = 10_000
 
-_SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _KEPT_HEADERS = ("webhook-", "x-wc-", "x-shopify-", "shopify-", "content-type", "user-agent")
 _log = logging.getLogger(__name__)
 
@@ -403,7 +403,7 @@ class ShopCache:
         missed_at = self._unknown.get(key)
         if missed_at is not None and now - missed_at < CACHE_SECONDS:
             return None
-        return self._look_up(key, now) if _SHOP_KEY.fullmatch(key) else None
+        return self._look_up(key, now) if SHOP_KEY.fullmatch(key) else None
 
     def _look_up(self, key: str, now: float) -> ShopDoor | None:
         with _asking(), self._context.database.reading() as connection:
