@@ -28,6 +28,10 @@ check-books: .venv/runtime.stamp ## Derive every balance again and compare it wi
 test: lint ## Lint, then run every test
 	@if [ "$$(id -u)" = 0 ] && ! id pgserver >/dev/null 2>&1 && ! command -v useradd >/dev/null; then \
 		echo "PostgreSQL refuses to run as root and there is no useradd to make it a user: install it (on Debian: apt-get install passwd) or run the tests as another user." >&2; exit 1; fi
+	@command -v chromium >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the tests in a browser." && \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || { \
+		echo "The tests in a browser need Chromium: install it (on Debian: apt-get install chromium)." >&2; exit 1; }
 	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/tests.stamp ## Check style, types and what may import what

@@ -6,6 +6,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,6 +17,9 @@ from plugin.migrations import upgrade
 from plugin.services.context import Context
 from plugin.settings import Settings, load
 from tests.world import World
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TEMPLATE = "template_passalong"
 MEMORY_MIN = 2**30
@@ -54,6 +58,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     upgrade(database)
     database.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Start the Chromium of this machine, once for a test process; each test opens a context of its own in it."""
+    from playwright.sync_api import sync_playwright  # here, since most test processes need none
+
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("These tests need Chromium: install it (on Debian: apt-get install chromium).")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def _roomy_memory() -> str | None:
