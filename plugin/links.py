@@ -1,4 +1,4 @@
-"""The share-link redirect and its QR picture: the hot door of the shoppers. No session, no cookie, no schema library.
+"""The share-link redirect and its QR pictures: the hot door of the shoppers. No session, no cookie, no schema library.
 
 Whatever is wrong with a code, the answer is one and the same page, so that trying codes teaches nothing.
 """
@@ -6,7 +6,6 @@ Whatever is wrong with a code, the answer is one and the same page, so that tryi
 import os
 import re
 from functools import lru_cache
-from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
 
 from plugin.errors import BadSignature, Unavailable
+from plugin.link_preview import preview_page
 from plugin.plain_page import POLICY, plain_page
 from plugin.services.record_clicks import ShareLink
 from plugin.signing import CLICK_BYTES, make_token, read_code
@@ -47,6 +47,7 @@ _PAGE_HEADERS = [
     ("X-Robots-Tag", "noindex"),
     _REFERRER_POLICY,
 ]
+_PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 _NOT_FOUND = plain_page(
     {
         "en": ("This link does not exist", "It may have been copied incompletely. Ask the person who shared it."),
@@ -103,14 +104,15 @@ def follow(code: str) -> Response:
     return _redirect(found.address(token))
 
 
-@blueprint.get("/s/<code>/qr.svg")
-def qr(code: str) -> Response:
+@blueprint.get("/s/<code>/qr.svg", defaults={"kind": "svg"})
+@blueprint.get("/s/<code>/qr.png", defaults={"kind": "png"})
+def qr(code: str, kind: str) -> Response:
     """Draw the share address, to be printed or shown."""
     passalong = services()
     if _find(passalong, code) is None:
         return _not_found()
-    headers = [("Content-Type", "image/svg+xml"), ("Cache-Control", "public, max-age=86400")]
-    return Response(draw_qr(_share_url(passalong, code)), headers=headers)
+    headers = [("Content-Type", _PICTURES[kind]), ("Cache-Control", "public, max-age=86400")]
+    return Response(draw_qr(_share_url(passalong, code), kind), headers=headers)
 
 
 @blueprint.get("/s/", defaults={"rest": ""})
@@ -159,15 +161,8 @@ def _share_url(passalong: Any, code: str) -> str:
 
 
 def _preview(passalong: Any, found: ShareLink, code: str) -> Response:
-    name, address = escape(passalong.link_cache.shop_name(found.shop_id)), escape(_share_url(passalong, code))
-    page = (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="robots" content="noindex">\n'
-        f"<title>{name}</title>\n"
-        f'<meta property="og:title" content="{name}">\n<meta property="og:site_name" content="{name}">\n'
-        f'<meta property="og:type" content="website">\n<meta property="og:url" content="{address}">\n'
-        f"<h1>{name}</h1>\n</html>\n"
-    )
-    return Response(page, 200, _PAGE_HEADERS)
+    name = passalong.link_cache.shop_name(found.shop_id)
+    return Response(preview_page(name, _share_url(passalong, code), request.accept_languages), 200, _PAGE_HEADERS)
 
 
 @lru_cache(maxsize=4_096)
@@ -177,8 +172,8 @@ def is_preview(user_agent: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def draw_qr(address: str) -> bytes:
-    """Return the QR picture of an address as SVG, with the quiet zone that readers need."""
+def draw_qr(address: str, kind: str) -> bytes:
+    """Return the QR picture of an address as ``svg`` or ``png``, with the quiet zone that readers need."""
     picture = BytesIO()
-    segno.make(address, micro=False).save(picture, kind="svg", scale=8, border=4, dark="#000", light="#fff")
+    segno.make(address, micro=False).save(picture, kind=kind, scale=8, border=4, dark="#000", light="#fff")
     return picture.getvalue()

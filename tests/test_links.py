@@ -6,11 +6,14 @@ import json
 import logging
 import os
 import re
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import pytest
+import segno
 from flask import Flask
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
@@ -246,6 +250,7 @@ def test_fault_52_every_bad_code_meets_the_same_page(door: Door) -> None:
     paths = [
         "/s/x", "/s/", f"/s/{code[:-1]}", f"/s/{code}A", f"/s/{code}/", f"/s/{code}%20", f"/s/%00{code}",
         f"/s/{code}%0a", "/s/" + "A" * 21, "/s/" + "A" * 5_000, "/s/..", "/s/\u0430", "/s/a/b/c", "/s/x/qr.svg",
+        "/s/x/qr.png",
         f"/s/{make_token(keys, door.shop_id, 1, NOW, b'12345678')}",
         f"/s/{make_code(keys, door.shop_id, 1)}", f"/s/{make_code(keys, other, 1)}", f"/s/{make_code(keys, 9, 1)}",
         f"/s/{make_code(replace(keys, sign=(replace(keys.sign[0], secret=b'x' * 32),)), door.shop_id, 1)}",
@@ -573,10 +578,69 @@ def test_a_browser_in_an_app_carries_a_person(door: Door, agent: str) -> None:
     assert len(door.clicks_written()) == 1
 
 
-def test_the_preview_shows_the_shops_name_as_text(door: Door) -> None:
-    other = door.add_shop(name="\"><script>alert('1')</script> & Söhne")
-    page = door.follow(door.add_link(shop_id=other), agent="Twitterbot").text
-    assert "<script>" not in page and page.count("&quot;&gt;&lt;script&gt;") == 4 and "&amp; Söhne" in page
+class Page(HTMLParser):
+    """What a program that draws previews reads of a page: its elements, and what its meta elements say by name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.said: dict[str, str] = {}
+        self.language, self.text = "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.elements.append(tag)
+        self.language = found.get("lang", self.language)
+        if tag == "meta" and "content" in found:
+            self.said[found.get("property") or found["name"]] = found["content"]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\"><script>alert('1')</script> & Söhne", "</title><meta property=og:url content=//evil.example>", "{name}",
+        "{0.__class__}", "{", "%s", "<!--", " ", "&lt;b&gt;", "'><img src=x onerror=alert(1)>",
+        "a\nb\r\nc", "\u202egnp.exe",
+    ],
+)  # fmt: skip
+def test_the_preview_shows_the_shops_name_as_text(door: Door, name: str) -> None:
+    code = door.add_link(shop_id=door.add_shop(name=name))
+    page = Page(door.follow(code, agent="Twitterbot").text)
+    assert page.elements == ["html", "meta", "meta", "title", *["meta"] * 8, "h1", "p"]
+    assert page.said["og:title"] == page.said["og:site_name"] == name and name in page.said["og:description"]
+    assert page.said["og:url"] == f"http://127.0.0.1:8000/s/{code}" and name in page.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "locale"),
+    [
+        ("", "en", "en_US"), ("en-GB,en;q=0.9", "en", "en_US"), ("de-DE,fr;q=0.5", "en", "en_US"),
+        ("*", "en", "en_US"), ("ja", "ja", "ja_JP"), ("zh-TW,zh;q=0.9,en;q=0.8", "zh-Hant", "zh_TW"),
+        ("zh-HK", "zh-Hant", "zh_TW"), ("zh-Hant-CN", "zh-Hant", "zh_TW"), ("zh-Hans-TW", "zh-Hans", "zh_CN"),
+        ("zh", "zh-Hans", "zh_CN"), ("ZH_cn", "zh-Hans", "zh_CN"),
+        ("de,ja;q=0.4,en;q=0.6", "en", "en_US"), ("ja;q=0,zh-TW;q=0.1", "zh-Hant", "zh_TW"),
+        ("ja;q=nan,;,=,-", "en", "en_US"),
+        ("x" * 5_000, "en", "en_US"), ("\xff\x00", "en", "en_US"),
+    ],
+)  # fmt: skip
+def test_the_preview_speaks_the_language_that_is_asked_for(door: Door, asked: str, language: str, locale: str) -> None:
+    response = door.follow(door.add_link(), agent="facebookexternalhit/1.1", HTTP_ACCEPT_LANGUAGE=asked)
+    page = Page(response.text)
+    assert response.status_code == 200 and (page.language, page.said["og:locale"]) == (language, locale)
+    assert page.said["og:description"] == page.said["description"] and page.said["twitter:card"] == "summary"
+
+
+def test_the_preview_says_something_else_in_each_language(door: Door) -> None:
+    code = door.add_link()
+    told = {
+        Page(door.follow(code, agent="Slackbot", HTTP_ACCEPT_LANGUAGE=tag).text).said["og:description"]
+        for tag in ("en", "zh-TW", "zh-CN", "ja")
+    }
+    assert len(told) == 4 and all("Shop" in one for one in told)
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -588,7 +652,41 @@ def test_the_qr_picture_shows_the_share_address(door: Door) -> None:
     assert response.status_code == 200 and response.content_type == "image/svg+xml"
     root = ElementTree.fromstring(response.data)  # noqa: S314 - our own picture
     assert root.tag.endswith("svg") and root.get("width") == root.get("height")
-    assert (
-        response.data == links.draw_qr(f"http://127.0.0.1:8000/s/{code}") != links.draw_qr("http://127.0.0.1:8000/s/x")
-    )
+    address = f"http://127.0.0.1:8000/s/{code}"
+    assert response.data == links.draw_qr(address, "svg") != links.draw_qr(address + "x", "svg")
     assert door.clicks_written() == []
+
+
+def pixels(picture: bytes) -> list[str]:
+    """Return the rows of a black and white PNG as bits, white being 1, read by the standard (ISO/IEC 15948)."""
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, place = {}, 8
+    while place < len(picture):
+        length, name = struct.unpack(">I4s", picture[place : place + 8])
+        data = picture[place + 8 : place + 8 + length]
+        assert zlib.crc32(name + data) == int.from_bytes(picture[place + 8 + length : place + 12 + length], "big")
+        chunks[name], place = data, place + 12 + length
+    width, height, depth, color, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    assert (depth, color, rest) == (1, 0, [0, 0, 0])
+    raw, size = zlib.decompress(chunks[b"IDAT"]), 1 + (width + 7) // 8
+    rows = [bytes(size - 1)]
+    for first in range(0, len(raw), size):
+        kind, row = raw[first], raw[first + 1 : first + size]
+        assert kind in (0, 2), "a filter that this reader does not know"
+        rows.append(row if kind == 0 else bytes((one + up) % 256 for one, up in zip(row, rows[-1], strict=True)))
+    assert len(rows) == height + 1
+    return [f"{int.from_bytes(row, 'big'):0{8 * (size - 1)}b}"[:width] for row in rows[1:]]
+
+
+def test_the_qr_picture_is_there_as_png_too_with_the_same_modules(door: Door) -> None:
+    code = door.add_link()
+    response = door.get(f"/s/{code}/qr.png")
+    assert response.status_code == 200 and response.content_type == "image/png"
+    assert response.headers["Cache-Control"] == "public, max-age=86400"
+    rows = pixels(response.data)
+    matrix = segno.make(f"http://127.0.0.1:8000/s/{code}", micro=False).matrix
+    modules = [[bool(rows[8 * (y + 4)][8 * (x + 4)] == "0") for x in range(len(matrix))] for y in range(len(matrix))]
+    assert modules == [[bool(one) for one in row] for row in matrix]
+    assert len(rows) == len(rows[0]) == 8 * (len(matrix) + 8) and set("".join(rows[:32])) == {"1"}
+    svg = ElementTree.fromstring(door.get(f"/s/{code}/qr.svg").data)  # noqa: S314 - our own picture
+    assert svg.get("width") == str(len(rows)) and door.clicks_written() == []
