@@ -1,6 +1,7 @@
 """The script's own door: who gets which script, how long it may be kept, and what a wrong key or no database meets."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from plugin.storefront import make_script
 from tests.world import World
 
 BYTES_MAX = 2_048
+DOCUMENTS = Path(__file__).parents[2] / "docs" / "shops"
 PLATFORMS = ("shopify", "woocommerce", "generic")
 
 
@@ -73,6 +75,18 @@ def test_each_platform_gets_what_its_pages_need_and_no_more(world: World) -> Non
     assert b"cart/update.js" in said["shopify"] and b"form.checkout" in said["woocommerce"]
     assert not any(word in said["generic"] for word in (b"cart", b"checkout"))
     assert get(world, world.shop().key).data == said["generic"]
+
+
+def test_the_documents_read_what_the_script_sends() -> None:
+    script = make_script("woocommerce", 30)[0].decode()
+    assert re.search(r'\)\("passalong",\{_pa:\w=\w\}\)', script) and '.name="_pa"' in script
+    lines = (DOCUMENTS / "woocommerce.md").read_text()
+    assert "'namespace'       => 'passalong'" in lines and "$sent['passalong']['_pa']" in lines
+    assert "$_POST['_pa']" in lines and "update_meta_data( '_pa', $value )" in lines
+    for name in ("woocommerce", "shopify", "other"):
+        lines = (DOCUMENTS / f"{name}.md").read_text()
+        assert "https://share.example.com/pa/KEY.js" in lines and "passalong.consent(false)" in lines
+        assert 'data-consent="required"' in lines
 
 
 def test_nothing_secret_is_in_the_script(world: World) -> None:

@@ -4,8 +4,10 @@ The script comes from Passalong's own door at an address of another host, as a s
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -31,6 +33,7 @@ from tests.world import World
 
 A, B, C = "A" * 41, "B-_" * 13 + "bb", "C" * 41
 DAY = 86_400  # seconds
+DOCUMENTS = Path(__file__).parents[2] / "docs" / "shops"
 
 # How a script behaves does not depend on the database; what reaches an order does, and runs on both.
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -529,6 +532,15 @@ def test_a_page_with_a_strict_policy_runs_it(
     assert token(page) == A
     assert stub.puts() == ([A] if platform == "shopify" else [])
     assert page.locator("form.checkout [name=_pa]").count() == (platform == "woocommerce")
+
+
+@on_one_database
+def test_the_lines_for_any_shop_s_own_form_do_what_they_say(open_shop: Open, stub: StubShop) -> None:
+    _, form = re.findall(r"```html\n(.*?)```", (DOCUMENTS / "other.md").read_text(), re.DOTALL)
+    stub.pages = {"/checkout": form.replace("…", "<button>Order</button>", 1)}
+    page = open_shop(path="/checkout?pa=" + A)
+    page.click("button")
+    assert stub.told == [("/checkout", {"_pa": A})]
 
 
 @on_one_database
