@@ -87,7 +87,7 @@ def _faults(seed: Seed, root: Path) -> Iterable[str]:
     text = path.read_text(encoding="utf-8")
     if (count := text.count(seed.find)) != 1:
         yield f"its text stands {count} times in {seed.file}, and not once:\n{textwrap.indent(seed.find, '    ')}"
-    else:
+    elif path.suffix == ".py":
         try:
             compile(text.replace(seed.find, seed.put), seed.file, "exec")
         except SyntaxError as error:
