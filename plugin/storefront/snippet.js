@@ -55,7 +55,8 @@
       $seen.push([$found, $landed]);
     $seen.sort(($one, $other) => $one[1] - $other[1]).splice(1, $seen.length - 2);
     $value = $seen.map($one => $one[0]).join();
-    $write({ seen: $value ? $seen : $nothing, sent: $may ? $kept.sent : $nothing });
+    // After a refusal not even what a cart was told is kept, only that it is to be told of the end.
+    $write({ seen: $value ? $seen : $nothing, sent: $may ? $kept.sent : $kept.sent && 1 });
     if ($site.put) $site.put($value, $kept.sent);
   };
 

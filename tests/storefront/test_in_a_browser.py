@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
@@ -239,6 +239,15 @@ def test_two_tabs_lose_nothing_of_each_other(open_shop: Open, stub: StubShop, co
     assert {token(one), token(other), token(third)} == {f"{A},{C}"}
 
 
+@on_one_database
+def test_what_the_visitor_clears_stays_cleared(open_shop: Open, stub: StubShop) -> None:
+    page = open_shop()
+    page.goto(stub.url + "/other")
+    assert token(page) == A
+    page.evaluate("localStorage.clear()")
+    assert token(page) == ""
+
+
 # -- storage that is not there -----------------------------------------------------------------------------------------
 
 NO_LOCAL = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }});"
@@ -453,6 +462,24 @@ def test_a_cart_that_could_not_be_told_is_told_at_the_next_chance(
 
 
 @on_one_database
+def test_a_refusal_that_the_cart_could_not_be_told_keeps_no_token_and_is_told_later(
+    open_shop: Open, stub: StubShop, context: BrowserContext
+) -> None:
+    page = open_shop("shopify")
+    settled(page)
+    context.route("**/cart.js", lambda route: route.fulfill(status=200, body="busy"))
+    page.evaluate("passalong.consent(false)")
+    settled(page)
+    assert stub.puts() == [A] and A not in page.evaluate("localStorage.passalong")
+    context.unroute("**/cart.js")
+    page.goto(stub.url + "/cart")
+    settled(page)
+    page.goto(stub.url + "/cart")
+    settled(page)
+    assert stub.puts() == [A, ""]
+
+
+@on_one_database
 def test_a_tab_that_is_left_tells_the_cart_what_another_brought(
     open_shop: Open, stub: StubShop, context: BrowserContext
 ) -> None:
@@ -553,6 +580,25 @@ def test_a_script_that_is_loaded_late_or_twice_does_the_same(open_shop: Open, st
     for _ in range(2):
         page.add_script_tag(url=address)
         assert page.locator("form.checkout [name=_pa]").count() == 1 and token(page) == A
+
+
+@on_one_database
+def test_a_page_that_is_slow_to_load_is_served_before_and_after(
+    open_shop: Open, stub: StubShop, context: BrowserContext
+) -> None:
+    page = open_shop(path="/other")
+    waiting: list[Route] = []
+    context.route("**/slow.png", lambda route: waiting.append(route))
+    stub.pages = {"/slow": "<main></main><img src='/slow.png'>"}
+    page.goto(f"{stub.url}/slow?pa={A}", wait_until="domcontentloaded")
+    page.wait_for_function("localStorage.passalong")
+    assert page.evaluate("document.readyState") == "interactive"
+    address, stub.script = page.evaluate("document.querySelector('script[src]').src"), ""
+    page.goto(f"{stub.url}/slow?pa={B}", wait_until="domcontentloaded")
+    page.add_script_tag(url=address)  # by something that was in no hurry, yet before all pictures were there
+    assert B not in page.evaluate("localStorage.passalong")
+    waiting[-1].fulfill(status=204)
+    page.wait_for_function("(token) => localStorage.passalong.includes(token)", arg=B)
 
 
 @on_one_database

@@ -8,10 +8,10 @@
   // What was told to this very cart is not asked again; a cart that cannot be told apart by its cookie is asked.
   const $tell = ($value, $sent) => {
     const $cart = $cookie();
-    // Both addresses answer with the cart: tell whether it holds the value.
+    // Both addresses answer with the cart, or fail here with what is none: tell whether it holds the value.
     const $call = ($path, $options) => fetch((($shop().routes || {}).root || "/") + $path, $options)
       .then($answer => $answer.json())
-      .then($now => (($now.attributes || {})._pa || "") == $value);
+      .then($now => ($now.attributes._pa || "") == $value);
     return ($value ? $cart && $sent == $value + $cart : !$sent) || $call("cart.js")
       .then($holds => $holds || $call("cart/update.js", {
         method: "POST",
