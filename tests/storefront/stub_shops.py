@@ -73,6 +73,7 @@ PRIVACY_API = """<script>
   const said = (purpose) => new RegExp(purpose + "=yes").test(document.cookie);
   Shopify.loadFeatures = function (features, done) {
     if (this !== Shopify || features[0].name !== "consent-tracking-api") throw new Error("not how Shopify is asked");
+    Shopify.loads = (Shopify.loads || 0) + 1;
     setTimeout(() => {
       Shopify.customerPrivacy = {
         analyticsProcessingAllowed: () => said("analytics"), marketingAllowed: () => said("marketing"),

@@ -337,6 +337,7 @@ def test_shopify_s_own_answer_counts_each_purpose_and_both_ways(open_shop: Open,
     page = open_shop("shopify")
     settled(page)
     assert token(page) == "" and kept(page) == '[{},{},""]' and stub.asked.count("/cart.js") == 0
+    assert page.evaluate("Shopify.loads") == 1
     allowed = {"marketing": True, "analytics": True}
     page.evaluate("(all) => Shopify.customerPrivacy.setTrackingConsent(all)", allowed | {refused: False})
     settled(page)
@@ -448,10 +449,12 @@ def test_a_visitor_without_a_token_costs_the_cart_nothing(open_shop: Open, stub:
 
 
 @on_one_database
+@pytest.mark.parametrize("answer", ["busy", '{"status": 422, "message": "no"}', '{"attributes": {}}'])
 def test_a_cart_that_could_not_be_told_is_told_at_the_next_chance(
-    open_shop: Open, stub: StubShop, context: BrowserContext
+    open_shop: Open, stub: StubShop, context: BrowserContext, answer: str
 ) -> None:
-    context.route("**/cart/update.js", lambda route: route.fulfill(status=200, body="busy"))
+    context.route("**/cart/update.js", lambda route: route.fulfill(status=200, body=answer))
+    context.add_cookies([{"name": "cart", "value": "c1-1", "url": stub.url}])
     page = open_shop("shopify")
     settled(page)
     assert stub.puts() == [] and token(page) == A
