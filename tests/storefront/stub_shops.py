@@ -93,6 +93,7 @@ class StubShop:
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
+        self.faults: dict[str, str] = {}  # what a path answers instead of doing what it is asked
         self.head = ""
         self.policy = ""
         self.script = ""  # the tag that loads the script, or nothing
@@ -158,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path != "/settled":
             self.shop.asked.append(path)
+        if path in self.shop.faults:
+            return self._answer(200, self.shop.faults[path])
         page = self.shop.page(path)
         if page is not None:
             policy = {"Content-Security-Policy": self.shop.policy} if self.shop.policy else {}
@@ -173,6 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         path = urlsplit(self.path).path
         raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if path in self.shop.faults:
+            self.shop.asked.append(path)
+            return self._answer(200, self.shop.faults[path])
         is_json = self.headers["Content-Type"] == "application/json"
         body = json.loads(raw) if is_json else {name: ",".join(all_) for name, all_ in parse_qs(raw.decode()).items()}
         self.shop.told.append((path, body))

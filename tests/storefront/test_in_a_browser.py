@@ -453,12 +453,12 @@ def test_a_visitor_without_a_token_costs_the_cart_nothing(open_shop: Open, stub:
 def test_a_cart_that_could_not_be_told_is_told_at_the_next_chance(
     open_shop: Open, stub: StubShop, context: BrowserContext, answer: str
 ) -> None:
-    context.route("**/cart/update.js", lambda route: route.fulfill(status=200, body=answer))
+    stub.faults["/cart/update.js"] = answer
     context.add_cookies([{"name": "cart", "value": "c1-1", "url": stub.url}])
     page = open_shop("shopify")
     settled(page)
-    assert stub.puts() == [] and token(page) == A
-    context.unroute("**/cart/update.js")
+    assert stub.puts() == [] and token(page) == A and "/cart/update.js" in stub.asked
+    stub.faults.clear()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     settled(page)
     assert stub.puts() == [A]
@@ -466,15 +466,15 @@ def test_a_cart_that_could_not_be_told_is_told_at_the_next_chance(
 
 @on_one_database
 def test_a_refusal_that_the_cart_could_not_be_told_keeps_no_token_and_is_told_later(
-    open_shop: Open, stub: StubShop, context: BrowserContext
+    open_shop: Open, stub: StubShop
 ) -> None:
     page = open_shop("shopify")
     settled(page)
-    context.route("**/cart.js", lambda route: route.fulfill(status=200, body="busy"))
+    stub.faults["/cart.js"] = "busy"
     page.evaluate("passalong.consent(false)")
     settled(page)
     assert stub.puts() == [A] and A not in page.evaluate("localStorage.passalong")
-    context.unroute("**/cart.js")
+    stub.faults.clear()
     page.goto(stub.url + "/cart")
     settled(page)
     page.goto(stub.url + "/cart")
