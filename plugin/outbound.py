@@ -180,7 +180,8 @@ def _is_host(host: str) -> bool:
 class Bounds:
     """How much one call may take: seconds to connect, to wait for the next bytes and in all, and bytes of body.
 
-    The body counts as it is after decompression. The system's own time-outs bound how long a name is looked up.
+    The body counts as it is after decompression; with 0 bytes it is left unread, for who wants the status alone.
+    The system's own time-outs bound how long a name is looked up.
     """
 
     connect_seconds: float = 5
@@ -272,9 +273,19 @@ class Outbound:
             error.__context__ = None  # the error underneath may quote the request
             raise
 
+    def check(self, url: str) -> None:
+        """Raise ForbiddenAddress for an address that would be refused, so that whoever types it in hears of it at once.
+
+        A name that cannot be looked up now passes: nobody knows yet where it will lead, and every call looks again.
+        """
+        origin = Origin.of(url)
+        _require_https(origin)
+        with suppress(Unreachable):
+            self._addresses(origin, is_trusted=False)
+
     def _send(self, request: PreparedRequest, origin: Origin, is_trusted: bool, bounds: Bounds) -> Answer:
-        if origin.scheme != "https" and not is_trusted:
-            raise ForbiddenAddress("The address must begin with https://.")
+        if not is_trusted:
+            _require_https(origin)
         self._pauses.check(origin)
         deadline = _Deadline(bounds.total_seconds)
         addresses = self._addresses(origin, is_trusted)
@@ -311,6 +322,11 @@ class Outbound:
                 secured = (self._tls or _usual_tls()).wrap_socket(connected, server_hostname=origin.host)
             with closing(secured):
                 yield secured
+
+
+def _require_https(origin: Origin) -> None:
+    if origin.scheme != "https":
+        raise ForbiddenAddress("The address must begin with https://.")
 
 
 @cache
@@ -432,7 +448,7 @@ def _exchange(
     with _failing(origin, sent=True):
         _write(connection, request)
         with closing(_head(connection, request)) as reply:
-            body = _body(reply, origin, bounds.body_bytes)
+            body = _body(reply, origin, bounds.body_bytes) if bounds.body_bytes else b""
     headers = MappingProxyType({name.lower(): value for name, value in reply.headers.itermerged()})
     return Answer(origin.authority, reply.status, headers, body)
 
@@ -534,7 +550,7 @@ class _Pauses:
     def hear(self, origin: Origin, answer: Answer) -> None:
         """Note what an answer asks for. Raise Busy for 429, and for 503 that says until when."""
         now = self._now()
-        asked = _retry_after(answer.headers.get("retry-after", ""), now)
+        asked = retry_after(answer.headers.get("retry-after", ""), now)
         with self._lock:
             pause = self._pauses.get(origin.authority)
             if answer.status == 429 or (answer.status == 503 and asked is not None):
@@ -559,8 +575,11 @@ class _Pauses:
         return 0 < pause.until - self._now() <= PAUSE_MAX
 
 
-def _retry_after(value: str, now: int) -> int | None:
-    """Read Retry-After (RFC 9110 section 10.2.3), seconds or a date, as microseconds; None where it cannot be read."""
+def retry_after(value: str, now: int) -> int | None:
+    """Read Retry-After (RFC 9110 section 10.2.3), seconds or a date, as microseconds from ``now``, at most an hour.
+
+    None where it cannot be read.
+    """
     if _SECONDS.fullmatch(value):
         return min(int(value) * SECOND, PAUSE_MAX) if len(value) < 10 else PAUSE_MAX
     try:

@@ -16,7 +16,8 @@ from plugin.database import Database
 from plugin.migrations import upgrade
 from plugin.services.context import Context
 from plugin.settings import Settings, load
-from tests.world import World
+from tests.receiver import Receiver, Roads
+from tests.world import Clock, World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -131,3 +132,28 @@ def world(settings: Settings) -> Iterator[World]:
 def context(world: World) -> Context:
     """Give what the services of the installation are given."""
     return world.context
+
+
+@pytest.fixture
+def clock(world: World) -> Clock:
+    """Stop the installation's clock."""
+    return world.stop_clock("2026-11-22T10:00:00Z")
+
+
+@pytest.fixture
+def roads(world: World, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Roads]:
+    """Give the roads from the installation, by its stopped clock, into a made-up internet."""
+    folder = tmp_path / "receivers"
+    folder.mkdir()
+    roads = Roads(folder, monkeypatch)
+    roads.lead(world)
+    try:
+        yield roads
+    finally:
+        roads.close()
+
+
+@pytest.fixture
+def receiver(roads: Roads) -> Receiver:
+    """Give a receiver of events there."""
+    return roads.receiver()

@@ -1,7 +1,6 @@
 """The one way out, against real servers on this machine: where it goes, when it gives up, and what it never tells."""
 
 import contextlib
-import datetime
 import gzip
 import ipaddress
 import json
@@ -20,9 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +40,7 @@ from plugin.outbound import (
     Unsendable,
     is_public,
 )
+from tests.receiver import Certificate, read_request
 
 SECOND = 1_000_000
 AT = 1_800_000_000 * SECOND  # Fri, 15 Jan 2027 08:00:00 GMT
@@ -98,18 +95,6 @@ class Handler(socketserver.BaseRequestHandler):
                 self.server.play(connection)
             else:
                 connection.sendall(self.server.play)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Read a head and as much body as it announces."""
-    data = b""
-    while b"\r\n\r\n" not in data and (piece := connection.recv(65_536)):
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
-    while len(body) < length and (piece := connection.recv(65_536)):
-        body += piece
-    return head + b"\r\n\r\n" + body
 
 
 @contextlib.contextmanager
@@ -464,27 +449,22 @@ def test_no_path_or_query_makes_it_raise_anything_but_its_errors(text: str, mark
             assert [line for line in lines if line.lower().startswith(b"host:")] == [b"Host: shop.example.com"]
 
 
+def test_an_address_can_be_checked_before_anybody_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    streets = Streets(monkeypatch, None)
+    Outbound(resolve=resolving(PUBLIC)).check("https://shop.example.com/")
+    Outbound(resolve=resolving()).check("https://shop.example.com/")  # nobody knows yet where it leads
+    for url, addresses, said in (
+        ("http://shop.example.com/", (PUBLIC,), "must begin with https"),
+        ("https://mei@shop.example.com/", (PUBLIC,), "must not hold a user"),
+        ("nonsense", (PUBLIC,), "no address of a web server"),
+        ("https://shop.example.com/", (PUBLIC, "127.0.0.1"), "not in the public internet"),
+    ):
+        with pytest.raises(ForbiddenAddress, match=said):
+            Outbound(resolve=resolving(*addresses)).check(url)
+    assert streets.walked == []
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------------------
-
-
-class Certificate:
-    """A certificate signed by itself, the server's context with it, and the context of a client that trusts it."""
-
-    def __init__(self, folder: Path, name: str = "shop.example.com", days: tuple[int, int] = (-2, 2)) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        start, end = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=day) for day in days)
-        builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), start, end)
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-        no_password = serialization.NoEncryption()
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
-        public = made.public_bytes(serialization.Encoding.PEM)
-        file = folder / "server.pem"
-        file.write_bytes(pem + public)
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(file)
-        self.client = ssl.create_default_context(cadata=public.decode())
 
 
 def ask_securely(server: Server, tls: ssl.SSLContext | None, **more: Any) -> Answer:
@@ -652,6 +632,24 @@ def test_no_body_is_taken_that_is_larger_than_the_bound(play: Play, monkeypatch:
 def test_a_body_as_large_as_the_bound_is_taken() -> None:
     with serve(reply("Content-Encoding: gzip", body=gzip.compress(b"x" * 1_000_000))) as server:
         assert len(ask(server, bounds=Bounds(body_bytes=1_000_000)).body) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        reply("Content-Encoding: gzip", body=b"this is not gzip"),
+        reply("Content-Length: 10", body=b"short"),
+        lambda connection: endless(connection, reply(), b"x" * 65_536),
+        lambda connection: drip(connection, reply(), b"x"),
+    ],
+)
+def test_with_a_bound_of_no_bytes_the_body_is_left_unread(play: Play) -> None:
+    bounds = Bounds(read_seconds=5, total_seconds=5, body_bytes=0)
+    with serve(play) as server:
+        start = time.monotonic()
+        answer = ask(server, bounds=bounds)
+        assert time.monotonic() - start < 3
+    assert (answer.status, answer.body) == (200, b"")
 
 
 @pytest.mark.parametrize(
