@@ -21,7 +21,8 @@ from plugin.services.digest import PURPOSE
 from plugin.services.reach_shop import has_credentials
 from plugin.services.reconcile_shop import want_reconciling
 from plugin.services.recorder import open_chain, recording
-from plugin.services.shop_secrets import open_secrets, seal_credentials, seal_secrets
+from plugin.services.secret_ring import new_ring, turn_ring
+from plugin.services.shop_secrets import SECRETS, seal_credentials
 from plugin.shops.base import Connected, Place
 
 _KEY_BYTES = 8
@@ -81,7 +82,7 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         "timezone": timezone,
         "starts_at": now - now % SECOND if new.starts_at is None else new.starts_at,
         "live": new.live,
-        "secrets": seal_secrets(context, [{"secret": secret, "valid_until": None}]),
+        "secrets": new_ring(keys, SECRETS, secret),
         "credentials": seal_credentials(context, new.credentials or {}),
         "created_at": now,
     }
@@ -118,14 +119,6 @@ def rotate_secret(context: Context, key: str, *, overlap_hours: int = 24) -> dic
     now = context.now()
     with context.database.writing() as connection:
         sealed = connection.execute(select(shop.c.secrets).where(shop.c.id == row.id).with_for_update()).scalar_one()
-        until = now + overlap_hours * HOUR
-        kept = [
-            {"secret": old["secret"], "valid_until": until if old["valid_until"] is None else old["valid_until"]}
-            for old in open_secrets(context, sealed)
-            if old["valid_until"] is None or old["valid_until"] > now
-        ]
-        ring = [{"secret": secret, "valid_until": None}, *kept]
-        connection.execute(
-            update(shop).where(shop.c.id == row.id).values(secrets=seal_secrets(context, ring))
-        )
+        ring = turn_ring(context.keys, SECRETS, sealed, secret, now=now, until=now + overlap_hours * HOUR)
+        connection.execute(update(shop).where(shop.c.id == row.id).values(secrets=ring))
     return {"webhook_secret": secret}

@@ -1,23 +1,18 @@
-"""A shop's webhook secrets and its credentials: how they are sealed, and opened."""
+"""A shop's webhook secrets and its credentials, opened and sealed."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from plugin.services.context import Context
+from plugin.services.secret_ring import open_ring
 
 SECRETS, CREDENTIALS = "shop.secrets", "shop.credentials"
 
 
-def seal_secrets(context: Context, ring: list[dict[str, Any]]) -> bytes:
-    """Return a ring of webhook secrets as it is stored: each with ``valid_until`` or None, the newest first."""
-    return context.keys.seal(SECRETS, json.dumps(ring).encode())
-
-
 def open_secrets(context: Context, sealed: bytes) -> list[dict[str, Any]]:
-    """Return the ring; raise BadSignature where no encryption key opens it."""
-    ring: list[dict[str, Any]] = json.loads(context.keys.open(SECRETS, sealed))
-    return ring
+    """Return a shop's ring of webhook secrets; raise BadSignature where no encryption key opens it."""
+    return open_ring(context.keys, SECRETS, sealed)
 
 
 def seal_credentials(context: Context, credentials: Mapping[str, str]) -> bytes:
