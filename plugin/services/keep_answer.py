@@ -3,6 +3,8 @@
 A claim is committed before the work begins and filled after it. A claim whose process died is taken over after a
 minute, so that nobody is locked out for ever; what that process had committed by then is done again, and refused there
 by the state it left (an e-mail taken, a payout approved).
+
+Answers are kept sealed, for some of them show a secret once.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from plugin.database import again
 from plugin.domain.moment import DAY, SECOND
-from plugin.errors import BadRequest, Conflict, Unavailable
+from plugin.errors import BadRequest, BadSignature, Conflict, Unavailable
 from plugin.models import idempotency
 from plugin.services.context import Context
 
@@ -27,6 +29,7 @@ KEPT_DAYS = 30
 ABANDONED_SECONDS = 60
 KEY_LENGTH_MAX = 255
 _ENDPOINT_LENGTH_MAX = 400
+_SEALED_FOR = "idempotency.answer"
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +78,8 @@ def kept(
         if answer is None or answer.status >= 500:
             _finish(context, delete(idempotency).where(claim.mine))
     if answer.status < 500:
-        filled = update(idempotency).where(claim.mine).values(status=answer.status, answer=answer.body)
+        sealed = context.keys.seal(_SEALED_FOR, answer.body)
+        filled = update(idempotency).where(claim.mine).values(status=answer.status, answer=sealed)
         _finish(context, filled)
     return answer, False
 
@@ -128,7 +132,7 @@ def _take(context: Context, claim: Claim) -> Answer | None:
         found = connection.execute(select(idempotency).where(_place(claim)).with_for_update()).one_or_none()
         if found is None:  # the first call failed and gave its claim up just now
             raise _under_way()
-        old = _old_answer(claim, found)
+        old = _old_answer(context, claim, found)
         if old is None:
             _take_over(connection, claim)
         return old
@@ -141,17 +145,26 @@ def _is_first(connection: Connection, row: Mapping[str, Any]) -> bool:
     return connection.execute(insert).first() is not None
 
 
-def _old_answer(claim: Claim, found: Row[Any]) -> Answer | None:
+def _old_answer(context: Context, claim: Claim, found: Row[Any]) -> Answer | None:
     """Return the answer kept, or None where the key may be taken over; raise Conflict otherwise."""
     if found.created_at < claim.at - KEPT_DAYS * DAY:
         return None
     if bytes(found.body_sha) != claim.body_sha:
         raise Conflict("idempotency_mismatch", "This idempotency key came with another body before; take a new key.")
     if found.status is not None:
-        return Answer(found.status, bytes(found.answer))
+        return Answer(found.status, open_answer(context, found.answer))
     if found.created_at < claim.at - ABANDONED_SECONDS * SECOND:
         return None
     raise _under_way()
+
+
+def open_answer(context: Context, sealed: bytes) -> bytes:
+    """Return the body of a kept answer; raise Conflict where it cannot be opened with the encryption keys there are."""
+    try:
+        return context.keys.open(_SEALED_FOR, sealed)
+    except BadSignature:
+        message = "The answer kept for this idempotency key cannot be opened any more. See what it did; take a new key."
+        raise Conflict("answer_unreadable", message) from None
 
 
 def _under_way() -> Conflict:

@@ -171,3 +171,14 @@ def test_a_very_long_path_takes_a_key_too(installation: Installation, shop: FedS
     for _ in range(2):
         response = installation.response("POST", path, body, Idempotency_Key="k1")
         installation.problem(response, status=404, code="unknown_order")
+
+
+def test_kept_answers_lie_sealed_and_one_that_cannot_be_opened_is_not_done_again(
+    installation: Installation, shop: FedShop
+) -> None:
+    enrol(installation, shop, "k1")
+    with installation.context.database.reading() as connection:
+        assert b"alice" not in bytes(connection.execute(select(idempotency.c.answer)).scalar_one())
+    age(installation, 0, answer=b'{"of": "an older version"}')
+    installation.problem(enrol(installation, shop, "k1"), status=409, code="answer_unreadable")
+    assert sharers(installation) == 1

@@ -84,7 +84,7 @@ def readings(context: Context, value: object) -> list[str]:
     found = [data]
     with suppress(BadSignature, ValueError):
         found += [part if isinstance(part, bytes) else part.encode() for part in unseal(context, data)]
-    for purpose in (SEALED_FOR, "shop.secrets", "shop.credentials"):
+    for purpose in (SEALED_FOR, "shop.secrets", "shop.credentials", "endpoint.secrets", "idempotency.answer"):
         with suppress(BadSignature):
             found.append(context.keys.open(purpose, data))
     with suppress(ValueError):
