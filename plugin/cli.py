@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin.domain.event_types import EVENT_TYPES
 from plugin.errors import BadRequest, Conflict, Malformed, PluginError
 
 if TYPE_CHECKING:
@@ -219,6 +220,11 @@ def shop() -> None:
 @main.group()
 def token() -> None:
     """API tokens."""
+
+
+@main.group()
+def endpoint() -> None:
+    """Addresses to which the events are sent."""
 
 
 @main.group()
@@ -526,6 +532,52 @@ def _change_keys(change: "Callable[[Settings], str]", verb: str) -> None:
     context = _open()
     name = change(context.settings)
     _answer({"id": name}, [f"{verb} {name}."])
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@endpoint.command("add")
+@click.argument("url")
+@click.option("--shop", "shop_key", metavar="KEY", help="Only this shop's events; default all.")
+@click.option("--type", "types", multiple=True, type=click.Choice(EVENT_TYPES), metavar="T", help="Default all.")
+def add_endpoint(url: str, shop_key: str | None, types: Sequence[str]) -> None:
+    """Have the events from now on sent to an address; its secret is shown this once."""
+    from plugin.services import manage_endpoints, show_endpoints
+
+    context = _open()
+    new = manage_endpoints.NewEndpoint(url=url, shop_id=_shop_id(context, shop_key), types=types)
+    number, secret = manage_endpoints.add_endpoint(context, new)
+    made = {**show_endpoints.show_endpoint(context, number), "secret": secret}
+    lines = [f"Added {made['id']}. Verify what it gets with this secret, it is not shown again:", secret]
+    _answer(made, lines)
+
+
+@endpoint.command("list")
+def list_endpoints() -> None:
+    """List where the events go, and how each endpoint stands."""
+    from plugin.services.show_endpoints import all_endpoints
+
+    found = all_endpoints(_open())
+    lines = (
+        f"{one['id']}  {one['shop'] or 'all shops'}  {one['state']}  {one['url']}  sent up to {one['sent']},"
+        f" {one['due']} to be tried again, {one['failed']} given up  {one['reason'] or ''}".rstrip()
+        for one in found
+    )
+    _answer({"endpoints": found}, lines)
+
+
+@endpoint.command("replay")
+@click.argument("id")
+@click.option("--after", required=True, type=click.IntRange(0), metavar="SEQ", help="Begin after this event.")
+def replay_endpoint(id: str, after: int) -> None:
+    """Have events sent to an endpoint again, with the same ids."""
+    from plugin.services.replay_events import Stretch, replay_events
+    from plugin.services.show_endpoints import find_endpoint
+
+    context = _open()
+    said = replay_events(context, find_endpoint(context, id, shop_id=None).id, Stretch(after=after))
+    _answer(said, [f"The events after {said['after']} up to {said['up_to']} are sent again."])
 
 
 # --- deliveries and books -------------------------------------------------------------------------------------------

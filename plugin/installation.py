@@ -78,6 +78,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
     context = open_context(settings)
     is_ready(context.database)
     queue = Queue(context)
+    context.wakers.append(queue.wake)
     return Installation(
         settings=settings,
         context=context,

@@ -23,6 +23,7 @@ from plugin.services.context import Context
 from plugin.services.do_work import do_work
 from plugin.services.erase_bodies import erase_bodies
 from plugin.services.expire_answers import expire_answers
+from plugin.services.forget_deliveries import forget_deliveries
 from plugin.services.release_holds import release_holds
 from plugin.settings import SettingsError
 
@@ -176,7 +177,7 @@ class Queue:
     def _sweep(self) -> None:
         """Do what time makes due. Harmless when several workers do it at once; no part keeps the others from theirs."""
         self._drain_inbox()
-        for work in (release_holds, erase_bodies, expire_answers):
+        for work in (release_holds, erase_bodies, expire_answers, forget_deliveries):
             if self.leaving.is_set():
                 return
             try:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
+from plugin.domain.event_types import EVENT_TYPES
 from plugin.domain.facts import STATUSES
 from plugin.domain.moment import parse_moment
 from plugin.domain.money import DIGITS, parse_micros
@@ -19,11 +20,14 @@ from plugin.domain.plan import KINDS, UNSHOWABLE
 from plugin.errors import Malformed
 from plugin.services.decide_by_hand import REASON_LENGTH_MAX
 from plugin.services.enrol_sharer import CODES_MAX
+from plugin.services.manage_endpoints import OVERLAP_HOURS, OVERLAP_HOURS_MAX, STATES
 from plugin.services.settle_order import CODE_LENGTH_MAX
+from plugin.services.show_endpoints import DELIVERY_STATES
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 NUMBER_MAX = 2**63 - 1
 NAMED_MAX = 10_000
+ADDRESS_LENGTH_MAX = 2_048
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"  # the same, said to the document
 _DIGITS = re.compile("[0-9]{1,19}", re.ASCII)
@@ -115,6 +119,22 @@ def _currency(**more: Any) -> fields.String:
     return _one_of(*sorted(DIGITS), **more)
 
 
+def _address(**more: Any) -> fields.String:
+    return fields.String(
+        validate=(validate.Length(min=1, max=ADDRESS_LENGTH_MAX), _no_control),
+        metadata={"pattern": _NO_CONTROL, "description": "https, in the public internet."},
+        **more,
+    )
+
+
+def _event_types(**more: Any) -> fields.List:
+    return fields.List(_one_of(*EVENT_TYPES), metadata={"description": "Empty: all."}, **more)
+
+
+def _seq(**more: Any) -> fields.Integer:
+    return fields.Integer(strict=True, validate=validate.Range(min=0, max=NUMBER_MAX), **more)
+
+
 class Given(Schema):
     """What comes in; a field it does not know is refused."""
 
@@ -166,6 +186,12 @@ class EventsQuery(Given):
 
     after = WholeNumber(load_default=0, validate=validate.Range(min=0, max=NUMBER_MAX))
     limit = WholeNumber(load_default=LIMIT_DEFAULT, validate=validate.Range(min=1, max=LIMIT_MAX))
+
+
+class EventDeliveriesQuery(PageQuery):
+    """A page of the events that did not reach an endpoint at once, of one state where that is asked."""
+
+    state = _one_of(*DELIVERY_STATES)
 
 
 class PlanQuery(Given):
@@ -271,6 +297,45 @@ class NewPayout(Given):
     sharers = fields.List(
         _id("shr"), load_default=None, allow_none=True, validate=validate.Length(max=NAMED_MAX)
     )
+
+
+class NewEndpoint(Given):
+    """An address to which events are to be sent."""
+
+    url = _address(required=True)
+    shop = fields.String(load_default=None, allow_none=True, metadata={"description": "Its key; default all shops."})
+    types = _event_types(load_default=list)
+
+
+class EndpointChange(Given):
+    """What changes of an endpoint."""
+
+    url = _address()
+    types = _event_types()
+    state = _one_of(*STATES)
+
+
+class Rotation(Given):
+    """For how long the old secret stays valid beside the new one."""
+
+    overlap_hours = fields.Integer(
+        strict=True, load_default=OVERLAP_HOURS, validate=validate.Range(min=0, max=OVERLAP_HOURS_MAX)
+    )
+
+
+class NewReplay(Given):
+    """Which events are to be sent again: beginning after a number or since a time, up to a number or until a time."""
+
+    after = _seq()
+    since = _moment()
+    up_to = _seq()
+    until = _moment()
+
+    @validates_schema
+    def begin_somewhere(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Take one beginning, so that nobody has everything sent again by leaving it out."""
+        if ("after" in data) == ("since" in data):
+            raise ValidationError({"after": ["Say where to begin: by after or by since, not both."]})
 
 
 class Mark(Given):
@@ -593,10 +658,72 @@ class Events(Shown):
     next = fields.Integer(allow_none=True)
 
 
+class Endpoint(Shown):
+    """An address to which events are sent, and how it stands.
+
+    All events up to `sent` have arrived or are counted in `due` (to be tried again) and `failed` (given up).
+    """
+
+    id = _id("end")
+    shop = _text_or_null()
+    url = _shown_text()
+    types = fields.List(fields.String())
+    state = _one_of(*STATES)
+    reason = _text_or_null()
+    failing_since = _moment_or_null()
+    rests_until = _moment_or_null()
+    sent = fields.Integer()
+    due = fields.Integer()
+    failed = fields.Integer()
+    replaying = fields.Boolean()
+    created_at = _moment()
+
+
+class EndpointSecret(Shown):
+    """A secret to verify signatures with, shown this once."""
+
+    secret = _shown_text()
+
+
+class MadeEndpoint(Endpoint, EndpointSecret):
+    """A new endpoint with its secret."""
+
+
+class Pinged(Shown):
+    """What came of a ping; `status` is null where no whole answer came."""
+
+    arrived = fields.Boolean()
+    status = fields.Integer(allow_none=True)
+    reason = _text_or_null()
+
+
+class Replay(Shown):
+    """The events that are sent again: those numbered after `after` up to `up_to`."""
+
+    after = fields.Integer()
+    up_to = fields.Integer()
+
+
+class EventDelivery(Shown):
+    """An event that did not arrive at the first attempt, and what became of it."""
+
+    id = _shown_text()
+    seq = fields.Integer()
+    type = _shown_text()
+    state = _one_of(*DELIVERY_STATES)
+    attempts = fields.Integer()
+    status = fields.Integer(allow_none=True)
+    reason = _text_or_null()
+    next_attempt_at = _moment_or_null()
+    last_attempt_at = _moment()
+
+
 SharerPage = _page_of(Sharer, "SharerPage")
 LinkPage = _page_of(Link, "LinkPage")
 CouponPage = _page_of(Coupon, "CouponPage")
 OrderPage = _page_of(Order, "OrderPage")
+EndpointPage = _page_of(Endpoint, "EndpointPage")
+EventDeliveryPage = _page_of(EventDelivery, "EventDeliveryPage")
 PayoutPage = _page_of(PayoutRow, "PayoutPage")
 TransferPage = _page_of(Transfer, "TransferPage")
 

@@ -2,17 +2,25 @@
 
 import ast
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import time_machine
 
 from plugin.cli import main
+from plugin.domain.event_types import EVENT_TYPES
+from plugin.domain.facts import STATUSES
+from plugin.domain.payout import CANCELLED, ENDS
 from plugin.settings import table
+from tests.receiver import Receiver
 from tests.world import World
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+EVENTS = (ROOT / "docs" / "events.md").read_text()
 SOURCES = [path for folder in ("plugin", "webhooks", "admin_ui") for path in (ROOT / folder).rglob("*.py")]
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
@@ -79,3 +87,64 @@ def test_every_event_is_named() -> None:
 def test_every_route_is_named(world: World) -> None:
     routes = {re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"<\1>", rule.rule) for rule in world.app.url_map.iter_rules()}
     assert {route for route in routes if f" {route}`" not in REFERENCE and not named(route)} == set()
+
+
+# --- events.md --------------------------------------------------------------------------------------------------------
+
+
+def types_in_events_md() -> dict[str, set[str]]:
+    """Return each event type of the table with the names of what its data holds."""
+    told = {}
+    for line in EVENTS.split("## The types", 1)[1].splitlines():
+        kinds, _, data = line.removeprefix("| ").partition(" | ")
+        for kind in re.findall(r"`([a-z]+\.[a-z]+)`", kinds):
+            told[kind] = set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", data)))  # in brackets stand values
+    return told
+
+
+def test_event_types_are_those_that_are_emitted() -> None:
+    text = "\n".join(path.read_text() for path in SOURCES)
+    assert set(re.findall(r'emit\(\s*f"([^"]+)"', text)) == {"sharer.{new.status}", "sharer.{status}", "payout.{state}"}
+    made_up = {f"sharer.{status}" for status in STATUSES} | {f"payout.{state}" for state in ENDS - {CANCELLED}}
+    assert event_kinds() | made_up == set(EVENT_TYPES) == set(types_in_events_md())
+
+
+def test_every_event_holds_what_is_told_of_it(world: World) -> None:
+    """One of each kind is made to happen."""
+    shop = world.shop()
+    shop.plan({"commission": {"default": {"percent": "10"}}, "hold_days": 0})
+    alice, _ = shop.sharer("alice", codes=["A"]), shop.sharer("bob", status="pending")
+    shop.link(alice)
+    shop.told(shop.order("1", codes=["A"]))
+    body = {"shop": shop.key, "sharer": alice, "reason": "asked"}
+    world.call("POST", "/orders/1/attribution", body, expect=200)
+    world.release()
+    shop.step(shop.draft(), "cancel")
+    failed = shop.step(shop.step(shop.draft(), "approve"), "submit")
+    shop.mark(failed, failed["items"][0], "failed", reason="closed")
+    paid = shop.pay()
+    shop.mark(paid, paid["items"][0], "returned", reason="closed")
+    world.call("PATCH", f"/sharers/{alice}", {"status": "suspended"}, expect=200)
+    events = world.call("GET", "/events?limit=500", expect=200)["items"]
+    told = types_in_events_md()
+    assert {one["type"] for one in events} == set(told)
+    for one in events:
+        assert set(one["data"]) | {"shop"} == told[one["type"]] | {"shop"}, one
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_receiver_of_the_document_takes_what_is_sent_and_nothing_else(world: World, receiver: Receiver) -> None:
+    secret = world.call("POST", "/endpoints", {"url": receiver.url}, expect=201)["secret"]
+    shop = world.shop()
+    world.work()
+    remembered: dict[str, Any] = {}
+    (block,) = re.findall(r"<!-- a test runs this block -->\n```python\n(.*?)```", EVENTS, re.DOTALL)
+    names: dict[str, Any] = {"SECRET": secret, "remember": remembered.__setitem__, "__name__": "receiver"}
+    exec(block, names)  # noqa: S102 - it is our own document
+    client = names["app"].test_client()
+    heard = receiver.heard[0]
+    headers = {name: value for name, value in heard.headers.items() if name.startswith("webhook-")}
+    with time_machine.travel(datetime.fromtimestamp(heard.at, UTC), tick=False):
+        assert client.post("/passalong", data=heard.body, headers=headers).status_code == 204
+        assert client.post("/passalong", data=heard.body + b" ", headers=headers).status_code == 401
+    assert remembered == {heard.id: heard.said} and heard.said["data"]["shop"] == shop.key

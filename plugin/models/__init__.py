@@ -3,6 +3,7 @@
 from plugin.models.access import api_token, idempotency, owner
 from plugin.models.books import account, chain, head, lot, transfer
 from plugin.models.coupon import coupon
+from plugin.models.endpoint import endpoint, event_delivery, event_replay
 from plugin.models.event import event, event_head
 from plugin.models.inbox import delivery
 from plugin.models.link import click, link
@@ -22,8 +23,11 @@ __all__ = [
     "coupon",
     "decision",
     "delivery",
+    "endpoint",
     "event",
+    "event_delivery",
     "event_head",
+    "event_replay",
     "fact",
     "head",
     "idempotency",

@@ -24,11 +24,17 @@ class Context:
     now: Callable[[], int] = clock.now
     outbound: Outbound = field(default_factory=Outbound)
     accounts: dict[AccountKey, int] = field(default_factory=dict)  # committed account numbers, which never change
+    wakers: list[Callable[[], None]] = field(default_factory=list)  # whom to tell that there is work; see wake()
 
     @property
     def keys(self) -> Keys:
         """Return the rings as they are now."""
         return self.key_store.current()
+
+    def wake(self) -> None:
+        """Have a worker look soon for what was committed just now; without workers in reach the next sweep finds it."""
+        for tell in self.wakers:
+            tell()
 
 
 def worker_name() -> str:

@@ -1,4 +1,4 @@
-"""Doing all that is due: the inbox, the tasks that it made, and what these brought into the inbox."""
+"""Doing all that is due: the inbox, the tasks it made, what these brought into it, and the events to be sent."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from plugin.services import (
 from plugin.services.context import Context
 from plugin.services.process_inbox import Tally, drain
 from plugin.services.run_tasks import Kind, run_tasks
+from plugin.services.send_events import send_events
 
 KINDS: Mapping[str, Kind] = {
     reach_shop.KIND: ask_shop.ASK,
@@ -31,7 +32,18 @@ IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 
 
 def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
-    """Process the inbox and do the tasks until nothing is due, or only what is due now; return what the inbox gave."""
+    """Process the inbox, do the tasks and send the events until nothing is due, or only what is due now.
+
+    Return what the inbox gave. It gets its turn between the batches that are sent, for receivers may be slow.
+    """
+    total = _settle(context, until_idle=until_idle, stopped=stopped)
+    while not stopped() and send_events(context, stopped=stopped):
+        if until_idle:
+            total.add(_settle(context, until_idle=True, stopped=stopped))
+    return total
+
+
+def _settle(context: Context, *, until_idle: bool, stopped: Callable[[], bool]) -> Tally:
     total = drain(context, until_idle=until_idle, stopped=stopped)
     while not stopped() and run_tasks(context, KINDS, stopped=stopped).done:
         total.add(drain(context, until_idle=until_idle, stopped=stopped))

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import func, or_, select, text
 
 from plugin.database import Database
 from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
 from plugin.keys import FILE_NAME, KeyStore
 from plugin.migrations import is_current
-from plugin.models import delivery, shop, task, transfer
+from plugin.models import delivery, endpoint, event_delivery, shop, task, transfer
+from plugin.services import public_id
 from plugin.services.check_books import missing_guards
 from plugin.services.context import Context
 from plugin.services.count_work import count_work
@@ -25,6 +26,7 @@ from plugin.settings import Settings
 
 LATE_SECONDS_MAX = 300
 FAILING_ATTEMPTS = 5  # of a task, over about an hour
+FAILING_SECONDS_MAX = 3_600
 _NOT_BEFORE = parse_moment("2026-01-01T00:00:00Z")  # no clock that is right shows less
 
 
@@ -78,6 +80,7 @@ def _of_database(context: Context, reach_queue: Callable[[Context], object]) -> 
         yield _look("clock", lambda: _clock(context))
         yield _look("inbox", lambda: _inbox(context))
         yield _look("tasks", lambda: _tasks(context))
+        yield _look("endpoints", lambda: _endpoints(context))
         yield from _shops(context)
 
 
@@ -175,6 +178,23 @@ def _tasks(context: Context) -> tuple[bool, str]:
     last, lost = rows[0], sum(row.state == "failed" for row in rows)
     how = f"{lost} failed for good" if lost else f"{len(rows)} fail and are tried again"
     return False, f"{how}; the last, {last.kind} {last.ref} of shop {last.key}: {last.reason}"
+
+
+def _endpoints(context: Context) -> tuple[bool, str]:
+    """Look at where events do not arrive. An endpoint that its owner disabled has no reason and is no fault."""
+    late = endpoint.c.failing_since <= context.now() - FAILING_SECONDS_MAX * SECOND
+    ill = select(endpoint).where(endpoint.c.reason.is_not(None), or_(endpoint.c.state == "disabled", late))
+    with context.database.reading() as connection:
+        rows = connection.execute(ill.order_by(endpoint.c.id.desc())).all()
+        lost = connection.execute(select(func.count()).where(event_delivery.c.state == "failed")).scalar_one()
+    if rows:
+        name = public_id.show(public_id.ENDPOINT, rows[0].id)
+        says = "is disabled" if rows[0].state == "disabled" else "takes nothing"
+        mend = f"Mend it, then send PATCH /api/v1/endpoints/{name} with state enabled; nothing is lost."
+        return False, f"{len(rows)} endpoints get no events; the last, {name}, {says}: {rows[0].reason} {mend}"
+    if lost:
+        return False, f"{lost} events were given up after ten attempts. Replay them: passalong endpoint replay"
+    return True, "Every endpoint takes its events."
 
 
 def _inbox(context: Context) -> tuple[bool, str]:

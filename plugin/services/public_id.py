@@ -7,7 +7,7 @@ from plugin.errors import NotFound
 _SHAPE = re.compile(r"([a-z]{3})_([0-9]{1,18})", re.ASCII)
 
 SHARER, PERSON, LINK, PAYOUT, ITEM = "shr", "per", "lnk", "pay", "itm"
-DELIVERY, TOKEN, OWNER, COUPON = "dlv", "tok", "own", "cpn"
+DELIVERY, TOKEN, OWNER, COUPON, ENDPOINT = "dlv", "tok", "own", "cpn", "end"
 
 
 def show(prefix: str, number: int) -> str:

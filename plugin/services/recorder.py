@@ -271,6 +271,8 @@ def recording(context: Context, shop_id: int, *, actor: str) -> Iterator[Recorde
         yield recorder
         recorder._close()
     context.accounts.update(recorder._opened)
+    if recorder._events:
+        context.wake()  # they go out from a worker
 
 
 def tell(

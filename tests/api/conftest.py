@@ -9,16 +9,23 @@ from flask import Flask
 from plugin import api
 from plugin.database import Database
 from plugin.keys import KeyStore
+from plugin.outbound import Outbound
 from plugin.services.context import Context
 from plugin.settings import Settings
 from tests.api.fed import TEN_PERCENT, FedShop, Installation
+
+
+def nowhere(host: str, port: int) -> list[str]:
+    """Look up no name: no test of the API leaves this machine."""
+    raise OSError("no such name")
 
 
 @pytest.fixture
 def installation(settings: Settings) -> Iterator[Installation]:
     """Give an app with the API and nothing else."""
     settings.instance.mkdir(exist_ok=True)
-    context = Context(Database(settings.database_url), KeyStore(settings), settings)
+    outbound = Outbound(resolve=nowhere)
+    context = Context(Database(settings.database_url), KeyStore(settings), settings, outbound=outbound)
     app = Flask("api")
     app.extensions["passalong"] = SimpleNamespace(context=context)
     api.init_app(app)

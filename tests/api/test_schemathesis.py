@@ -36,13 +36,22 @@ class Driven:
         shop.told(shop.order("released/1", codes=["A"]))
         installation.release()
         shop.told(shop.order("in hold"))
+        self.endpoint = self._endpoint()
 
     def path(self, operation: str) -> dict[str, str]:
         """Return the parts of a path that exist and are in the right state."""
         if operation in _STEPS_BEFORE:
             return self._batch(*_STEPS_BEFORE[operation])
+        if operation == "delete_endpoint":
+            self.endpoint = self._endpoint()
         order = "in hold" if operation == "post_order_hold" else "released/1"
-        return {"sharer_id": self.alice, "order_id": order, "shop_key": self.shop.key}
+        return {
+            "sharer_id": self.alice, "order_id": order, "shop_key": self.shop.key, "endpoint_id": self.endpoint,
+        }  # fmt: skip
+
+    def _endpoint(self) -> str:
+        made: str = self._call("POST", "/endpoints", {"url": "https://hooks.example.com/"})["id"]
+        return made
 
     def _batch(self, *steps: str) -> dict[str, str]:
         self._end_all_batches()
