@@ -70,6 +70,7 @@ class Queue:
 
     def _be_new(self) -> None:
         """Have no connection and no thread: what a fresh process begins with, forked or not."""
+        self._here = threading.local()
         self._opening, self._starting = threading.Lock(), threading.Lock()
         self._huey: Huey | None = None
         self._drain_task: Callable[[], object] | None = None
@@ -104,7 +105,9 @@ class Queue:
     # --- waking -----------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Have a worker look at the inbox soon. It neither waits nor raises."""
+        """Have a worker look for work soon. It neither waits nor raises. A worker at it looks again before it ends."""
+        if getattr(self._here, "is_at_work", False):
+            return
         self._called.set()
         if self._thread is None and not self._stopping.is_set():
             self._start()
@@ -165,12 +168,15 @@ class Queue:
     # --- working ----------------------------------------------------------------------------------------------------
 
     def _drain_inbox(self) -> None:
-        """Process what is due, for a while."""
+        """Do what is due, for a while."""
         end = time.monotonic() + SLICE_SECONDS
+        self._here.is_at_work = True
         try:
             do_work(self._context, stopped=lambda: self.leaving.is_set() or time.monotonic() > end)
         except Exception as error:
             _log.error("Draining the inbox failed; it is tried again soon: %s", type(error).__name__, exc_info=True)
+        finally:
+            self._here.is_at_work = False
         if time.monotonic() > end:
             self.wake()
 

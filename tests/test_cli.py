@@ -351,7 +351,7 @@ def test_the_doctor_finds_a_new_installation_well(passalong: Commands) -> None:
     names = [check["name"] for check in said["checks"]]
     assert names == [
         *("settings", "instance", "keys", "base_url", "database", "queue"),
-        *("migrations", "guards", "clock", "inbox", "tasks", "shops"),
+        *("migrations", "guards", "clock", "inbox", "tasks", "endpoints", "shops"),
     ]
     assert all(set(check) == {"name", "ok", "hint"} and check["hint"] for check in said["checks"])
 

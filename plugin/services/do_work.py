@@ -28,26 +28,30 @@ KINDS: Mapping[str, Kind] = {
     know_products.KIND: look_up.LOOK_UP,
     process_inbox.PRIVACY: keep_privacy.PRIVACY,
 }
+TURN_SECONDS = 5.0  # how long the inbox and the tasks have before the events get their turn
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 
 
 def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
-    """Process the inbox, do the tasks and send the events until nothing is due, or only what is due now.
+    """Process the inbox, do the tasks and send the events until nothing is due; return what the inbox gave.
 
-    Return what the inbox gave. It gets its turn between the batches that are sent, for receivers may be slow.
+    They take turns, for the inbox may be long and the servers outside slow. Where not ``until_idle``, what comes into
+    the inbox during its turn is left for later.
     """
-    total = _settle(context, until_idle=until_idle, stopped=stopped)
-    while not stopped() and send_events(context, stopped=stopped):
-        if until_idle:
-            total.add(_settle(context, until_idle=True, stopped=stopped))
+    total = Tally()
+    while not stopped():
+        end = time.monotonic() + TURN_SECONDS
+        is_over = _either(stopped, end)
+        total.add(drain(context, until_idle=until_idle, stopped=is_over))
+        done = run_tasks(context, KINDS, stopped=is_over).done
+        sent = send_events(context, stopped=stopped)
+        if not (done or sent or is_over()):
+            break
     return total
 
 
-def _settle(context: Context, *, until_idle: bool, stopped: Callable[[], bool]) -> Tally:
-    total = drain(context, until_idle=until_idle, stopped=stopped)
-    while not stopped() and run_tasks(context, KINDS, stopped=stopped).done:
-        total.add(drain(context, until_idle=until_idle, stopped=stopped))
-    return total
+def _either(stopped: Callable[[], bool], end: float) -> Callable[[], bool]:
+    return lambda: stopped() or time.monotonic() > end
 
 
 def work_until_idle(context: Context) -> Tally:

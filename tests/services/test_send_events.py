@@ -13,7 +13,9 @@ from standardwebhooks import WebhookVerificationError
 from plugin.domain.moment import DAY, SECOND, format_moment
 from plugin.models import endpoint, event, event_delivery, event_head, metadata
 from plugin.queue import Queue
-from plugin.services import deliver_event, send_events
+from plugin.services import deliver_event, process_inbox, send_events
+from plugin.services import do_work as do_work_module
+from plugin.services.count_work import count_work
 from plugin.services.do_work import do_work
 from plugin.services.forget_deliveries import forget_deliveries
 from plugin.worker import embedded
@@ -501,6 +503,27 @@ def test_work_command_sends_all_that_is_due(world: World, shop: Shop, receiver: 
     seqs = happen(shop, 3)
     world.command("work", "--until-idle")
     assert receiver.seqs == seqs
+
+
+def test_a_backlog_in_the_inbox_keeps_no_event_waiting(
+    world: World, shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_inbox, "BATCH", 1)
+    monkeypatch.setattr(do_work_module, "TURN_SECONDS", 0.05)
+    process = process_inbox.process
+    monkeypatch.setattr(process_inbox, "process", lambda *given: (time.sleep(0.06), process(*given))[1])
+    add(world, receiver)
+    for _ in range(5):
+        shop.deliver(shop.order())
+    left: list[int] = []
+
+    def play(connection: Any) -> None:
+        left.append(count_work(world.context).stored)
+        connection.sendall(answer(200))
+
+    receiver.always = play
+    world.work()
+    assert left == [4, 3, 2, 1, 0] and len(receiver.heard) == 5
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------
