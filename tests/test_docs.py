@@ -16,7 +16,8 @@ from plugin.domain.facts import STATUSES
 from plugin.domain.payout import CANCELLED, ENDS
 from plugin.settings import table
 from tests.receiver import Receiver
-from tests.world import World
+from tests.shops.fake_shopify import TOKEN, FakeShopify
+from tests.world import Shop, World
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -97,7 +98,7 @@ def types_in_events_md() -> dict[str, set[str]]:
     told = {}
     for line in EVENTS.split("## The types", 1)[1].splitlines():
         kinds, _, data = line.removeprefix("| ").partition(" | ")
-        for kind in re.findall(r"`([a-z]+\.[a-z]+)`", kinds):
+        for kind in re.findall(r"`([a-z]+\.[a-z_]+)`", kinds):
             told[kind] = set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", data)))  # in brackets stand values
     return told
 
@@ -125,11 +126,29 @@ def test_every_event_holds_what_is_told_of_it(world: World) -> None:
     paid = shop.pay()
     shop.mark(paid, paid["items"][0], "returned", reason="closed")
     world.call("PATCH", f"/sharers/{alice}", {"status": "suspended"}, expect=200)
+    _let_a_connected_shop_live(world)
     events = world.call("GET", "/events?limit=500", expect=200)["items"]
     told = types_in_events_md()
     assert {one["type"] for one in events} == set(told)
     for one in events:
         assert set(one["data"]) | {"shop"} == told[one["type"]] | {"shop"}, one
+
+
+def _let_a_connected_shop_live(world: World) -> None:
+    """Have a shop connected, lose a webhook and an order, ask for its buyers' privacy, and leave."""
+    fake = FakeShopify(world.context.now)
+    try:
+        given = ("--credential", f"access_token={TOKEN}", "--secret", "secret-secret-secret")
+        made = world.command("shop", "connect", "shopify", fake.url, *given)
+        shop = Shop(world, made | {"webhook_secret": "secret-secret-secret"})
+        fake.webhooks.popitem()
+        fake.place("10.00")
+        world.command("reconcile", "--shop", shop.key)
+        for topic in ("customers/data_request", "customers/redact", "app/uninstalled", "shop/redact"):
+            assert fake.send(shop, topic, {"id": 1, "customer": {"id": 7}}) == 200
+            world.work()
+    finally:
+        fake.close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
