@@ -13,6 +13,7 @@ import time_machine
 from plugin.cli import main
 from plugin.domain.event_types import EVENT_TYPES
 from plugin.domain.facts import STATUSES
+from plugin.domain.moment import format_moment
 from plugin.domain.payout import CANCELLED, ENDS
 from plugin.settings import table
 from tests.receiver import Receiver
@@ -127,6 +128,7 @@ def test_every_event_holds_what_is_told_of_it(world: World) -> None:
     shop.mark(paid, paid["items"][0], "returned", reason="closed")
     world.call("PATCH", f"/sharers/{alice}", {"status": "suspended"}, expect=200)
     _let_a_connected_shop_live(world)
+    _let_a_code_leak(world)
     events = world.call("GET", "/events?limit=500", expect=200)["items"]
     told = types_in_events_md()
     assert {one["type"] for one in events} == set(told)
@@ -149,6 +151,15 @@ def _let_a_connected_shop_live(world: World) -> None:
             world.work()
     finally:
         fake.close()
+
+
+def _let_a_code_leak(world: World) -> None:
+    """Have many buy with a code whose sharer's links nobody follows."""
+    shop, now = world.shop(), format_moment(world.context.now())
+    shop.sharer("eve", codes=["EVE"])
+    for number in range(10):
+        shop.deliver(shop.order(str(number), codes=["EVE"], placed_at=now, updated_at=now))
+    world.work()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from werkzeug.test import TestResponse
 
 from plugin.cli import flask_group
-from plugin.domain.moment import SECOND, parse_moment
+from plugin.domain.moment import SECOND, format_moment, parse_moment
 from plugin.domain.money import format_minor
 from plugin.extension import HOST_EXTENSION, Mounted
 from plugin.outbound import Outbound
@@ -42,6 +42,10 @@ class Clock:
     def set(self, at: str) -> None:
         """Set the clock to a time, also back."""
         self.at = parse_moment(at)
+
+    def iso(self) -> str:
+        """Return the time as ISO 8601."""
+        return format_moment(self.at)
 
     def add(self, seconds: int) -> None:
         """Let time go by."""

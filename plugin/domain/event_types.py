@@ -1,6 +1,7 @@
 """The kinds of events there are: what followers of the stream may ask for by name."""
 
 EVENT_TYPES = (
+    "code.leaked",
     "commission.changed",
     "link.issued",
     "order.attributed",

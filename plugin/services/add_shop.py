@@ -18,6 +18,7 @@ from plugin.errors import BadRequest, NotFound
 from plugin.models import plan, shop
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE
+from plugin.services.find_leaks import want_watching
 from plugin.services.reach_shop import has_credentials
 from plugin.services.reconcile_shop import want_reconciling
 from plugin.services.recorder import open_chain, recording
@@ -93,6 +94,7 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         body = json.dumps(complete({}), sort_keys=True, separators=(",", ":"))
         recorder.add_row(plan, {"version": 1, "in_force_from": 0, "put_at": now, "body": body})
         recorder.emit("shop.added", {"shop": row["key"], "platform": new.platform})
+        want_watching(recorder.connection, shop_id, now=now)
         if isinstance(adapter, Connected) and has_credentials(adapter, Place(home, new.credentials or {})):
             want_reconciling(recorder.connection, shop_id, now=now)
     return {

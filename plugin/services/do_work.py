@@ -8,6 +8,7 @@ from sqlalchemy import select
 from plugin.models import delivery
 from plugin.services import (
     ask_shop,
+    find_leaks,
     keep_privacy,
     know_products,
     look_up,
@@ -25,6 +26,7 @@ KINDS: Mapping[str, Kind] = {
     reach_shop.KIND: ask_shop.ASK,
     reconcile_shop.KIND: reconcile_shop.RECONCILE,
     make_coupon.KIND: make_coupon.MAKE,
+    find_leaks.KIND: find_leaks.WATCH,
     know_products.KIND: look_up.LOOK_UP,
     process_inbox.PRIVACY: keep_privacy.PRIVACY,
 }

@@ -90,7 +90,8 @@ def test_a_replay_needs_no_shop(shop: Shop, fake: FakeWooCommerce, clock: Clock)
     shop.world.work()
     asked = len(fake.orders_asked)
     clock.add(3_600)
-    assert shop.world.command("replay", "--all") == {"replayed": 3, "changed": 0}  # what the shop said of the products too
+    # An order, what the shop said of its products, and what it said when it was asked about the refund.
+    assert shop.world.command("replay", "--all") == {"replayed": 3, "changed": 0}
     shop.world.work()
     assert shop.balance(alice)["pending"] == "10.00" and len(fake.orders_asked) == asked
     shop.world.books()
