@@ -232,6 +232,11 @@ def keys() -> None:
     """The keys that sign links and encrypt what is stored."""
 
 
+@main.group()
+def rollups() -> None:
+    """The sums by day, sharer and month that reports read."""
+
+
 class _HostCommands(Commands):
     """The same commands on the Passalong that a Flask app has mounted."""
 
@@ -626,6 +631,17 @@ def reconcile(shop_key: str | None, since: int | None) -> None:
     said = service(context, shop_id=_shop_id(context, shop_key), since=since, told=told)
     line = f"{said['asked']} orders read, {said['found']} brought news, {said['missing']} could not be brought in."
     _answer(said, [line, *(["See why: passalong deliveries --state quarantined"] if said["missing"] else [])])
+
+
+@rollups.command("rebuild")
+@click.option("--shop", "shop_key", metavar="KEY", help="Only this shop's.")
+def rebuild_rollups(shop_key: str | None) -> None:
+    """Derive the rollups anew from orders, transfers and clicks, and mend what differs; deliveries go on meanwhile."""
+    from plugin.services.rebuild_rollups import rebuild_rollups as service
+
+    context = _open()
+    said = service(context, shop_id=_shop_id(context, shop_key))
+    _answer(said, [f"Rollups of {said['shops']} shops derived anew; {said['mended']} rows mended."])
 
 
 @main.command("check-books")

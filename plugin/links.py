@@ -96,6 +96,7 @@ def follow(code: str) -> Response:
         passalong.clicks.add(
             shop_id=found.shop_id,
             link_id=found.id,
+            sharer_id=found.sharer_id,
             click=click,
             at=now,
             address=environ.get("REMOTE_ADDR") or "",

@@ -484,7 +484,7 @@ def test_any_number_of_clicks_is_written_whole(door: Door, number: int) -> None:
     door.clicks.stop()
     clicks = [one.to_bytes(8, "big") for one in range(number)]
     for one in clicks:
-        door.clicks.add(shop_id=1, link_id=2, click=one, at=NOW, address="a", user_agent="b")
+        door.clicks.add(shop_id=1, link_id=2, sharer_id=3, click=one, at=NOW, address="a", user_agent="b")
     assert [row.click for row in door.clicks_written()] == clicks
 
 

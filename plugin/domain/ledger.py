@@ -16,6 +16,16 @@ COMMISSION, ADJUSTMENTS = "commission", "adjustments"
 SHARER_PURPOSES = (PENDING, HELD, PAYABLE, IN_FLIGHT, PAID, TAX_WITHHELD, FEES)
 SHOP_PURPOSES = (COMMISSION, ADJUSTMENTS)
 
+# What is shown of a sharer's accounts: ``paid`` is gross, so what was withheld or kept as a fee is part of it.
+BALANCES: dict[str, tuple[str, ...]] = {
+    PENDING: (PENDING,),
+    HELD: (HELD,),
+    PAYABLE: (PAYABLE,),
+    IN_FLIGHT: (IN_FLIGHT,),
+    PAID: (PAID, TAX_WITHHELD, FEES),
+    "earned": SHARER_PURPOSES,
+}
+
 # kind -> (from, to): the only edges money may take. The database holds the same table.
 EDGES: dict[str, tuple[str, str]] = {
     "earn": (COMMISSION, PENDING),

@@ -12,14 +12,18 @@ from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
 from plugin.models.person import person, sharer
 from plugin.models.product import product
+from plugin.models.rollup import ROLLUPS, click_day, click_month, sharer_month, sharer_total, shop_day
 from plugin.models.shop import plan, shop
 from plugin.models.task import task
 
 __all__ = [
+    "ROLLUPS",
     "account",
     "api_token",
     "chain",
     "click",
+    "click_day",
+    "click_month",
     "coupon",
     "decision",
     "delivery",
@@ -45,7 +49,10 @@ __all__ = [
     "plan",
     "product",
     "sharer",
+    "sharer_month",
+    "sharer_total",
     "shop",
+    "shop_day",
     "task",
     "transfer",
 ]

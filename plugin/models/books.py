@@ -109,4 +109,5 @@ head = Table(
     Column("position", BigInteger, nullable=False),
     Column("mac", LargeBinary(16), nullable=False),
     Column("seal", LargeBinary(16), nullable=False),
+    Column("rebuilds", BigInteger, nullable=False, server_default="0"),  # how often rollups were mended, in steps
 )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -36,6 +37,12 @@ orders = Table(
     Column("released", BigInteger),  # the position at which it was released
     Column("held", Boolean, nullable=False),
     Column("flags", Text, nullable=False),  # JSON list
+    # What the rollups count of it: see plugin.domain.rollup.Counted.
+    Column("counts", Boolean, nullable=False, server_default=false()),
+    Column("counts_for", BigInteger),
+    Column("new_buyer", Boolean, nullable=False, server_default=false()),
+    Column("net", BigInteger, nullable=False, server_default="0"),
+    Column("refunded", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("shop_id", "ref"),
     Index("ix_pa_order_placed", "shop_id", "placed_at"),
     Index("ix_pa_order_customer", "shop_id", "customer_key", "placed_at"),

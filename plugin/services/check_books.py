@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Table, case, func, or_, select, text
 from plugin.database import among
 from plugin.domain import payout as payout_states
 from plugin.domain.ledger import EDGES, HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES, SHOP_PURPOSES
+from plugin.domain.rollup import COUNTED, counted
 from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
 from plugin.domain.settlement import standing as reckon_standing
 from plugin.errors import BadSignature, Conflict, Malformed
@@ -43,6 +44,7 @@ from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac
 from plugin.services.process_inbox import unseal
+from plugin.services.rollups import differences
 from plugin.services.roster import load_known, load_order_facts, load_plans
 from plugin.services.settle_order import encode_decision
 
@@ -84,21 +86,33 @@ class Report:
         }
 
 
-def check_books(context: Context, shop_id: int | None = None) -> Report:
-    """Check one shop's books, or all, on one state of the database."""
+def check_books(context: Context) -> Report:
+    """Check every shop's books, and the rollups beside them, on one state of the database."""
     report = Report()
     with context.database.reading() as connection:
-        wanted = select(shop) if shop_id is None else select(shop).where(shop.c.id == shop_id)
-        for name in missing_guards(connection):
-            report.note(f"guard {name} is gone from the database: rows can be changed")
-        for row in connection.execute(wanted.order_by(shop.c.id)).all():
-            _ShopCheck(context, connection, row, report).run()
+        _check_guards(connection, report)
+        for row in connection.execute(select(shop).order_by(shop.c.id)).all():
+            check = _ShopCheck(context, connection, row, report)
+            check.run()
+            check.check_rollups()
     return report
 
 
+def _check_guards(connection: Connection, report: Report) -> None:
+    for name in missing_guards(connection):
+        report.note(f"guard {name} is gone from the database: rows can be changed")
+
+
 def require_good_books(context: Context, shop_id: int) -> None:
-    """Raise Conflict where the shop's books fail their check: no payout moves until they are mended."""
-    report = check_books(context, shop_id)
+    """Raise Conflict where the shop's books fail their check: no payout moves until they are mended.
+
+    Rollups move no money, so none of them can keep anybody from being paid.
+    """
+    report = Report()
+    with context.database.reading() as connection:
+        _check_guards(connection, report)
+        row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
+        _ShopCheck(context, connection, row, report).run()
     if not report.ok:
         raise Conflict(
             "books_do_not_balance",
@@ -135,6 +149,15 @@ class _ShopCheck:
         self._check_accounts()
         self._check_edges()
         self._check_payouts()
+
+    def check_rollups(self) -> None:
+        """Hold the rollups against the orders, transfers and clicks they sum up."""
+        try:
+            with differences(self.connection, self.shop) as found:
+                for sentence in (sentence for one in found for sentence in one.sentences()):
+                    self._note(sentence)
+        except (KeyError, OverflowError, TypeError, ValueError) as error:  # a row that was changed
+            self._note(f"the rollups cannot be derived: {type(error).__name__}")
 
     def _note(self, problem: str) -> None:
         self.report.note(f"shop {self.shop.key}: {problem}")
@@ -321,9 +344,11 @@ class _ShopCheck:
             target, lies = stand.targets.get(key, 0), booked.get(key, {})
             self._check_lot(record, key, target, lies, cached.get(key, {}), decision.held)
         first, now = story.first, story.now
+        count = counted(story, decision.winner, stand.outcome.now.net, starts_at=self.shop.starts_at)
         customer = (first.customer.key, first.customer.email_hash) if first.customer else (None, None)
         told = (row.ref, row.currency, row.placed_at, row.customer_key, row.customer_email)
-        said = (row.story, row.decision, row.held, row.released, json.loads(row.flags), row.release_at, told)
+        counts = tuple(getattr(row, name) for name in COUNTED)
+        said = (row.story, row.decision, row.held, row.released, json.loads(row.flags), row.release_at, told, counts)
         must = (
             stories.dump(story),
             body,
@@ -332,6 +357,7 @@ class _ShopCheck:
             list(stand.flags),
             stand.release_at,
             (now.order.id, now.order.currency, first.placed_at, *customer),
+            tuple(getattr(count, name) for name in COUNTED),
         )
         if said != must or stories.unpack(row.now).text != now.text:
             self._note(f"order {row.ref}: its row is not what its states and facts say")

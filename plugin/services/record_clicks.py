@@ -11,21 +11,24 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
+from plugin.domain.rollup import MINUTE, Rollup
 from plugin.errors import Unavailable
 from plugin.models import fact, link, shop
 from plugin.services.context import Context
+from plugin.services.rollups import add_rollup
 
 FLUSH_SECONDS = 0.5
 BATCH = 2_000
@@ -45,6 +48,7 @@ _log = logging.getLogger(__name__)
 # -- clicks ------------------------------------------------------------------------------------------------------------
 
 ClickRow = tuple[int, int, bytes, int, bytes]
+Queued = tuple[ClickRow, int]  # the row, and whose link it is
 
 
 class ClickRecorder:
@@ -54,11 +58,12 @@ class ClickRecorder:
         self.dropped = 0  # clicks that found the queue full, since the start of the process
         self._context = context
         self._today = -1, b""  # the day and its key
+        self._zones: dict[int, ZoneInfo] = {}
         self._be_new()
         _watch_forks(self)
 
     def _be_new(self) -> None:
-        self._rows: deque[ClickRow] = deque()
+        self._rows: deque[Queued] = deque()
         self._full = threading.Event()
         self._starting = threading.Lock()
         self._flushing = threading.Lock()
@@ -83,13 +88,15 @@ class ClickRecorder:
             thread.join()
         self._flush()
 
-    def add(self, *, shop_id: int, link_id: int, click: bytes, at: int, address: str, user_agent: str) -> None:
+    def add(
+        self, *, shop_id: int, link_id: int, sharer_id: int, click: bytes, at: int, address: str, user_agent: str
+    ) -> None:
         """Queue a click; where the queue is full it is dropped and counted. The address itself is not kept."""
         rows = self._rows
         if len(rows) >= CLICKS_MAX:
             self.dropped += 1
             return
-        rows.append((shop_id, link_id, click, at, self._visitor(at, address, user_agent)))
+        rows.append(((shop_id, link_id, click, at, self._visitor(at, address, user_agent)), sharer_id))
         if self._thread is None and not self._stopped:
             self.start()
         if len(rows) >= BATCH and not self._full.is_set():
@@ -119,12 +126,32 @@ class ClickRecorder:
                 batch = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
                 try:
                     with self._context.database.writing() as connection:
-                        _insert(connection, batch)
+                        _insert(connection, [row for row, _ in batch])
+                        self._count(connection, batch)
                 except Exception as error:  # the recorder must live on, whatever it was
                     _log.error("%d clicks could not be written and wait: %s", len(batch), type(error).__name__)
                     self._rows.extendleft(reversed(batch))
                     return False
         return True
+
+
+    def _count(self, connection: Connection, batch: Sequence[Queued]) -> None:
+        """Count the clicks in the rollups; last, because other processes wait for the rows that this one adds to."""
+        rollups: dict[int, Rollup] = {}
+        minutes = Counter((row[0], row[3] // MINUTE, sharer) for row, sharer in batch)
+        for (shop_id, minute, sharer), number in minutes.items():
+            if shop_id not in rollups:
+                rollups[shop_id] = Rollup(self._zone(connection, shop_id))
+            rollups[shop_id].count_clicks(minute, sharer, number)
+        for shop_id, rollup in sorted(rollups.items(), key=lambda item: item[0]):
+            add_rollup(connection, shop_id, rollup)
+
+    def _zone(self, connection: Connection, shop_id: int) -> ZoneInfo:
+        """Return a shop's time zone, which never changes."""
+        if shop_id not in self._zones:
+            name = connection.execute(select(shop.c.timezone).where(shop.c.id == shop_id)).scalar_one()
+            self._zones[shop_id] = ZoneInfo(name)
+        return self._zones[shop_id]
 
 
 def _insert(connection: Connection, rows: Sequence[ClickRow]) -> None:

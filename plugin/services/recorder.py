@@ -7,6 +7,7 @@ under them. ``position`` numbers the transactions of a shop; as-of questions ("w
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from plugin.database import among
 from plugin.domain import ledger
 from plugin.domain.ledger import Move
+from plugin.domain.rollup import Rollup
 from plugin.domain.stored_json import canonical, compact
 from plugin.models import (
     account,
@@ -30,6 +32,7 @@ from plugin.models import (
 )
 from plugin.services.context import AccountKey, Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac, transfer_id
+from plugin.services.rollups import add_rollup
 
 _SHOP_SIDE = frozenset(ledger.SHOP_PURPOSES)
 _COUNTED = ("states", "decisions", "facts", "transfers")
@@ -96,6 +99,7 @@ class Recorder:
         self._wanted: list[tuple[dict[str, Any], AccountKey, AccountKey]] = []
         self._events: list[tuple[str, str]] = []
         self._opened: dict[AccountKey, int] = {}
+        self.rollup = Rollup(ZoneInfo(shop_row.timezone))
 
     # --- what may be written ----------------------------------------------------------------------------------------
 
@@ -177,6 +181,7 @@ class Recorder:
             "written_at": self.now,
             "ref": order[1],
         }
+        self.rollup.count_transfer(self.now, sharer_id, role, currency, move.kind, move.minor)
         sides = [
             (self.shop.id, 0 if purpose in _SHOP_SIDE else sharer_id, currency, purpose)
             for purpose in (move.source, move.target)
@@ -228,6 +233,7 @@ class Recorder:
 
     def _close(self) -> None:
         self.flush()
+        add_rollup(self.connection, self.shop.id, self.rollup)
         if not self._macs:
             self._write_events()
             return

@@ -15,6 +15,7 @@ from plugin.domain import ledger
 from plugin.domain.attribution import Decision
 from plugin.domain.money import format_minor
 from plugin.domain.order import normalise_code
+from plugin.domain.rollup import COUNTED, NOT_COUNTED, Counted, Rollup, counted
 from plugin.domain.settlement import (
     Deciding,
     Known,
@@ -43,6 +44,11 @@ class Stored(Work):
     """An order in a settlement with what its row says; ``row`` is None for one that has none yet."""
 
     row: Row[tuple[object, ...]] | None = None
+
+    @property
+    def counted(self) -> Counted:
+        """Return what the order has been counted as so far."""
+        return Counted(*(getattr(self.row, name) for name in COUNTED)) if self.row else NOT_COUNTED
 
     @property
     def customers(self) -> set[str]:
@@ -105,9 +111,11 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
             _record_decision(recorder, work, decision, text, why)
         else:
             text = work.row.decision
-        row = _row(work, decision, text, stand)
+        count = counted(work.story, decision.winner, stand.outcome.now.net, starts_at=shop.starts_at)
+        row = _row(work, decision, text, stand, count)
         if work.row is None or any(getattr(work.row, name) != value for name, value in row.items()):
             rows.append((work, row))
+            _count(recorder.rollup, work, count)
     _write(connection, shop.id, works, rows)
     return moved
 
@@ -192,7 +200,14 @@ def _record_decision(recorder: Recorder, work: Stored, decision: Decision, text:
     )
 
 
-def _row(work: Stored, decision: Decision, text: str, stand: Standing) -> dict[str, object]:
+def _count(rollup: Rollup, work: Stored, count: Counted) -> None:
+    """Move the rollups by the difference between what the order was counted as and what it counts as now."""
+    if work.row is not None:
+        rollup.count_order(work.row.placed_at, work.row.currency, work.counted, sign=-1)
+    rollup.count_order(work.story.first.placed_at, work.story.now.order.currency, count)
+
+
+def _row(work: Stored, decision: Decision, text: str, stand: Standing, count: Counted) -> dict[str, object]:
     first = work.story.first
     return {
         "story": stories.dump(work.story),
@@ -205,6 +220,7 @@ def _row(work: Stored, decision: Decision, text: str, stand: Standing) -> dict[s
         "release_at": stand.release_at,
         "held": decision.held,
         "flags": canonical(stand.flags),
+        **count._asdict(),
     }
 
 

@@ -15,9 +15,6 @@ from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.show_sharer import page
 
-_ON_THE_WAY = (ledger.PENDING, ledger.HELD, ledger.PAYABLE, ledger.IN_FLIGHT)
-_PAID_GROSS = (ledger.PAID, ledger.TAX_WITHHELD, ledger.FEES)
-
 
 def show_balances(context: Context, sharer_id: int) -> dict[str, Any]:
     """Return what a sharer has in each currency in which there is an account."""
@@ -30,10 +27,7 @@ def show_balances(context: Context, sharer_id: int) -> dict[str, Any]:
 
 
 def _balance(currency: str, lies: Mapping[str, int]) -> dict[str, str]:
-    """Return one currency's balances; ``paid`` is gross, so what was withheld or kept as a fee is part of it."""
-    amounts = {purpose: lies[purpose] for purpose in _ON_THE_WAY}
-    amounts["paid"] = sum(lies[purpose] for purpose in _PAID_GROSS)
-    amounts["earned"] = sum(amounts.values())
+    amounts = {name: sum(lies[purpose] for purpose in purposes) for name, purposes in ledger.BALANCES.items()}
     return {"currency": currency} | {name: format_minor(minor, currency) for name, minor in amounts.items()}
 
 
