@@ -6,6 +6,7 @@ Unknown fields are refused everywhere. The plan has a schema of its own below, f
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
@@ -18,6 +19,7 @@ from plugin.domain.order import PAYMENTS, normalise_code
 from plugin.domain.order import STATUSES as ORDER_STATUSES
 from plugin.domain.plan import KINDS, UNSHOWABLE
 from plugin.errors import Malformed
+from plugin.reports.base import Column, Report
 from plugin.services.decide_by_hand import REASON_LENGTH_MAX
 from plugin.services.enrol_sharer import CODES_MAX
 from plugin.services.manage_endpoints import OVERLAP_HOURS, OVERLAP_HOURS_MAX, STATES
@@ -44,6 +46,28 @@ class Moment(fields.Field):
             return parse_moment(value)
         except Malformed as error:
             raise ValidationError(error.message) from None
+
+
+class Date(fields.Field):
+    """A day or a month as ISO 8601 writes it, such as 2026-11-22 or 2026-11; the same text inside."""
+
+    def __init__(self, shape: str, **more: Any) -> None:
+        super().__init__(**more)
+        self.shape = shape
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        is_text = isinstance(value, str) and value.isascii()
+        try:
+            day = date.fromisoformat(_FIRST_DAY[self.shape].format(value if is_text else ""))
+        except ValueError:
+            day = None
+        if day is None or _FIRST_DAY[self.shape].format(value) != day.isoformat():
+            raise ValidationError(f"Is not a {self.shape}; write it like {_EXAMPLES[self.shape]}.")
+        return str(value)
+
+
+_FIRST_DAY = {"day": "{}", "month": "{}-01"}
+_EXAMPLES = {"day": "2026-11-22", "month": "2026-11"}
 
 
 class WholeNumber(fields.Integer):
@@ -111,8 +135,11 @@ def _moment_or_null() -> Moment:
     return Moment(metadata={"type": ["string", "null"], "format": "date-time"})
 
 
+_MONEY = r"^-?[0-9]+(\.[0-9]{2,4})?$"
+
+
 def _money() -> fields.String:
-    return fields.String(metadata={"pattern": r"^-?[0-9]+(\.[0-9]{2,4})?$"})
+    return fields.String(metadata={"pattern": _MONEY})
 
 
 def _currency(**more: Any) -> fields.String:
@@ -161,7 +188,10 @@ class PageQuery(Given):
 
     limit = WholeNumber(load_default=LIMIT_DEFAULT, validate=validate.Range(min=1, max=LIMIT_MAX))
     cursor = fields.String(
-        metadata={"description": "What `next` of the page before says.", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"}
+        metadata={
+            "description": "What `next` of the page before says.",
+            "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18}){0,2}$",
+        }
     )
 
 
@@ -726,6 +756,43 @@ EndpointPage = _page_of(Endpoint, "EndpointPage")
 EventDeliveryPage = _page_of(EventDelivery, "EventDeliveryPage")
 PayoutPage = _page_of(PayoutRow, "PayoutPage")
 TransferPage = _page_of(Transfer, "TransferPage")
+
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+_FILTERS = {
+    "since": ("day", "The first day."),
+    "until": ("day", "The last day."),
+    "month": ("month", "Only this month."),
+}
+
+
+class ReportQuery(ShopPageQuery):
+    """Which part of a shop's report, and as what."""
+
+    format = _one_of("json", "csv", load_default="json")
+
+
+def report_shapes(report: Report) -> tuple[type[Schema], type[Schema]]:
+    """Return the shapes of a report's query and of a page of it."""
+    name = report.name.title().replace("-", "")
+    filters = {one: _date(*_FILTERS[one]) for one in report.filters}
+    row = type(f"{name}Row", (Shown,), {column.name: _report_field(column) for column in report.columns})
+    return type(f"{name}Query", (ReportQuery,), filters), _page_of(row, f"{name}Page")
+
+
+def _date(shape: str, about: str) -> Date:
+    pattern = {"day": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "month": "^[0-9]{4}-[0-9]{2}$"}[shape]
+    return Date(shape, metadata={"type": "string", "description": about, "pattern": pattern})
+
+
+def _report_field(column: Column) -> fields.Field:
+    told: dict[str, Any] = {"description": column.about}
+    if column.kind == "count":
+        return fields.Integer(metadata=told)
+    if column.kind == "money":
+        told["pattern"] = _MONEY
+    return fields.String(metadata=told, allow_none=column.is_optional)
 
 
 # --- the plan, for the document -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import click
 import pytest
 import time_machine
 
+from plugin import reports
 from plugin.cli import main
 from plugin.domain.event_types import EVENT_TYPES
 from plugin.domain.facts import STATUSES
@@ -83,6 +84,12 @@ def test_every_event_is_named() -> None:
     kinds = event_kinds()
     assert "order.decided" in kinds
     assert {kind for kind in kinds if not named(kind)} == set()
+
+
+def test_every_report_and_column_is_named() -> None:
+    names = {report.name for report in reports.every()}
+    names |= {column.name for report in reports.every() for column in report.columns}
+    assert {name for name in names if not named(name)} == set()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -12,13 +12,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from plugin import schemas
-from plugin.api import coupons, endpoints, events, links, orders, payouts, plans, sharers
+from plugin.api import coupons, endpoints, events, links, orders, payouts, plans, reports, sharers
 from plugin.api.operation import JSON_TYPE, PREFIX, PROBLEMS
 from plugin.api.problems import PROBLEM_TYPE, answer_error
 
 DOCUMENT = f"{PREFIX}/openapi.json"
 VERSION = "1"
-NOUNS = tuple(noun.blueprint for noun in (sharers, links, coupons, orders, plans, payouts, events, endpoints))
+NOUNS = tuple(noun.blueprint for noun in (sharers, links, coupons, orders, plans, payouts, events, endpoints, reports))
 
 
 class _Api(flask_smorest.Api):

@@ -56,12 +56,13 @@ class Blueprint(flask_smorest.Blueprint):
         status: int = 200,
         body: Shape | None = None,
         query: type[Schema] | None = None,
+        files: tuple[str, ...] = (),
         problems: tuple[int, ...] = (),
     ) -> Callable[[View], View]:
         """Mount a view. It is given the caller, the parts of the path, and ``body`` and ``query`` where there are any.
 
-        It returns what ``gives`` shapes, or a whole Response. ``problems`` are the statuses beside those that any
-        operation may answer.
+        It returns what ``gives`` shapes, or a whole Response; ``files`` are the content types of that. ``problems``
+        are the statuses beside those that any operation may answer.
         """
 
         def decorate(view: View) -> View:
@@ -74,7 +75,8 @@ class Blueprint(flask_smorest.Blueprint):
             refusals = {*_ALWAYS, *problems, *_METHOD_PROBLEMS.get(method, ())}
             told: dict[str, Any] = {
                 "operationId": view.__name__,
-                "responses": {status: _success(status, gives)} | {code: f"PROBLEM_{code}" for code in sorted(refusals)},
+                "responses": {status: _success(status, gives, files)}
+                | {code: f"PROBLEM_{code}" for code in sorted(refusals)},
             }
             if isinstance(body, dict):
                 told["requestBody"] = {"required": True, "content": {JSON_TYPE: {"schema": body}}}
@@ -88,9 +90,10 @@ def _is_required(body: type[Schema]) -> bool:
     return any(field.required for field in body().fields.values())
 
 
-def _success(status: int, gives: Shape | None) -> dict[str, Any]:
-    told: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-    return told if gives is None else told | {"content": {JSON_TYPE: {"schema": gives}}}
+def _success(status: int, gives: Shape | None, files: tuple[str, ...]) -> dict[str, Any]:
+    content: dict[str, Any] = {} if gives is None else {JSON_TYPE: {"schema": gives}}
+    content |= {name: {"schema": {"type": "string"}} for name in files}
+    return {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
 
 
 def _document_key(doc: dict[str, Any], doc_info: Any, *, method: str, **kwargs: Any) -> dict[str, Any]:

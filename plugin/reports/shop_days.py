@@ -1,0 +1,51 @@
+"""The shop's days: what was ordered, credited, earned, paid out and clicked on each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from plugin.domain.rollup import CLICK_DAY, SHOP_DAY
+from plugin.models import click_day, shop_day
+from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency
+
+_ABOUT = {
+    "orders": "Orders placed that day that count now: paid, not cancelled, no test, since the shop's start.",
+    "credited": "Those of them that a sharer gets.",
+    "new_buyers": "Those of them whose buyer was new.",
+    "net": "The sum of the orders' `net`.",
+    "refunded": "The sum of the orders' `refunded`.",
+    "direct": "What sharers earned that day, less what was clawed back that day, whenever the orders were placed.",
+    "upline": "The same for their inviters.",
+    "buyer": "The same for buyers' cashback.",
+    "paid_out": "What was paid that day, gross, less what was returned.",
+}
+
+
+class ShopDays:
+    name = "shop-days"
+    about = "A shop's days, newest first"
+    key = ("day", "currency")
+    filters = ("since", "until")
+    columns = (
+        Column("day", "day", "In the shop's time zone."),
+        Column("currency", "currency", "Of all amounts in the row."),
+        *figures_of(SHOP_DAY, _ABOUT),
+        Column("clicks", "count", "On share links, in the row of the shop's own currency."),
+    )
+
+    def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]:
+        parts = []
+        for table, rollup, currency in (
+            (shop_day, SHOP_DAY, shop_day.c.currency),
+            (click_day, CLICK_DAY, own_currency(asked)),
+        ):
+            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup)]
+            where += [table.c.day >= asked.since] if asked.since else []
+            where += [table.c.day <= asked.until] if asked.until else []
+            figures = [column for column in table.c if column.name not in ("shop_id", *self.key)]
+            parts.append(first(connection, asked, (table.c.day, currency), figures, *where))
+        return list(joined(asked, self.columns, *parts))
+
+
+REPORT = ShopDays()
