@@ -32,6 +32,7 @@ _ROLE = dict(zip(ROLES, _OF_ROLES, strict=True))
 _EARNED = FIGURES[SHARER_MONTH].index("earned")  # what was clawed back and paid out stands after it
 MONEY = frozenset({"net", "refunded", *ROLES, "earned", "clawed_back", "paid_out"})
 MINUTE = 60 * SECOND  # all moments of a minute are of one day: since 1972 no zone has had an offset with seconds
+MINUTES_MAX = 10_000  # whose days are remembered at once
 FIGURE_MAX = 10**15  # of one order, in minor units; nine thousand of them still fit the database's 64 bits
 
 Key = tuple[int | str, ...]
@@ -98,6 +99,8 @@ class Rollup:
     def _day(self, minute: int) -> str:
         found = self._days.get(minute)
         if found is None:
+            if len(self._days) >= MINUTES_MAX:
+                self._days.clear()
             found = self._days[minute] = day_of(minute * MINUTE, self.zone)
         return found
 
