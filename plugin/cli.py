@@ -439,11 +439,19 @@ def add_shop(
 @click.option("--credential", "credentials", multiple=True, metavar="KEY=VALUE", help="For the shop's API.")
 def connect_shop(credentials: Sequence[str], sandbox: bool, starts: int | None, **said: Any) -> None:
     """Try a shop's credentials, have it deliver here, and fetch its orders; adds the shop where it is new."""
+    from plugin.grants import grant_url
     from plugin.services.add_shop import NewShop
     from plugin.services.connect_shop import connect_shop as connect
 
     new = NewShop(**said, starts_at=starts, live=not sandbox, credentials=_pairs(credentials))
-    made = connect(_open(), new, actor=_ACTOR)
+    context = _open()
+    try:
+        made = connect(context, new, actor=_ACTOR)
+    except BadRequest as error:
+        address = grant_url(context, new) if error.code == "missing_credentials" else None
+        if address is None:
+            raise
+        raise BadRequest(error.code, f"{error.message} Or approve it in the shop: {address}") from None
     states = [hook["state"] for hook in made["webhooks"]]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("made", "mended", "kept") if state in states)
     _answer(made, [f"Connected {made['name']} as {made['key']}; webhooks: {counts}. Its orders are being fetched."])

@@ -241,6 +241,19 @@ class Catalogued(Asked, Protocol):
         ...
 
 
+@runtime_checkable
+class Granting(Connected, Protocol):
+    """A platform whose shops have a page on which their owner grants keys, which the shop then sends."""
+
+    def grant_url(self, home: str, callback: str, back: str) -> str:
+        """Return the address of that page: it sends the keys to ``callback`` and its visitor to ``back``."""
+        ...
+
+    def granted(self, data: Any) -> Mapping[str, str]:
+        """Return the credentials in what the shop sent; raise Malformed for anything else."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Coupon:
     """A code to be made in a shop: what it saves the buyer, ``percent`` or ``amount`` of the shop's currency.

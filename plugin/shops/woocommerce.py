@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 from plugin.errors import BadRequest, BadSignature, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
@@ -459,6 +460,18 @@ class WooCommerce:
         if answer.status not in (200, 201):
             raise ShopRefused(f"WooCommerce did not take the webhook {topic} (status {answer.status}).")
         return Hook(topic, done)
+
+    def grant_url(self, home: str, callback: str, back: str) -> str:
+        """Return the page of https://woocommerce.github.io/woocommerce-rest-api-docs/#rest-api-keys."""
+        query = {"app_name": "Passalong", "scope": "read_write", "user_id": "passalong"}
+        return f"{home}/wc-auth/v1/authorize?{urlencode(query | {'return_url': back, 'callback_url': callback})}"
+
+    def granted(self, data: Any) -> Mapping[str, str]:
+        told = mapping(data, "What the shop sent")
+        keys = {name: text_of(told.get(name)) for name in self.credentials[0]}
+        if told.get("key_permissions") != "read_write" or not all(keys.values()):
+            raise Malformed("These are no keys with read and write access.")
+        return {name: key for name, key in keys.items() if key is not None}
 
     def list_orders(self, out: Outbound, place: Place, since: str, cursor: str | None) -> Listed:
         """List by id, oldest first.

@@ -1,10 +1,14 @@
 """Connecting shops: what is tried, what is learned, what the shop is asked to do, and what is said where it cannot."""
 
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import time_machine
 
 from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shop import SILENCE
@@ -163,3 +167,59 @@ def test_what_is_missing_here_is_said_before_anything_is_asked(world: World, woo
     assert "cannot be asked" in connect(world, "generic", "https://shop.example.com", 1)
     assert "PASSALONG_BASE_URL" in connect(world, "woocommerce", "https://shop.example.com", 1, **WOO_KEYS)
     assert woo.asked == []
+
+
+# -- keys that the shop's own page grants ------------------------------------------------------------------------------
+
+PUBLIC = "https://pay.example.com"
+
+
+def asked_for(world: World, woo: FakeWooCommerce) -> dict[str, str]:
+    """Run the command without keys, and return what the page it names is asked for."""
+    object.__setattr__(world.context, "settings", replace(world.context.settings, base_url=PUBLIC))
+    told = connect(world, "woocommerce", woo.url, 1)
+    (address,) = re.findall(r"https?://\S+/wc-auth/v1/authorize\?\S+", told)
+    assert address.startswith(woo.url)
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+def grant(world: World, page: dict[str, str], **said: Any) -> Any:
+    """Send keys to where the page was asked to send them, as WooCommerce does."""
+    keys = {"key_id": 1, "user_id": page["user_id"], "key_permissions": "read_write"} | WOO_KEYS | said
+    return world.client.post(page["callback_url"].removeprefix(PUBLIC), json=keys)
+
+
+def test_keys_that_the_owner_grants_in_the_shop_connect_it(world: World, woo: FakeWooCommerce) -> None:
+    page = asked_for(world, woo)
+    assert (page["app_name"], page["scope"]) == ("Passalong", "read_write")
+    answer = grant(world, page)
+    assert answer.status_code == 200 and answer.get_json()["connected"]
+    (listed,) = world.command("shop", "list")["shops"]
+    assert (listed["key"], listed["name"]) == (answer.get_json()["shop"], "Hats & more") and len(woo.webhooks) == 5
+    back = world.client.get(page["return_url"].removeprefix(PUBLIC) + "?success=1&user_id=passalong")
+    assert back.status_code == 200 and back.text.count("<section") == 4
+
+
+def test_what_is_no_grant_connects_nothing(world: World, woo: FakeWooCommerce) -> None:
+    page = asked_for(world, woo)
+    wrong: list[tuple[Any, int, str]] = [
+        (grant(world, page, consumer_key="ck_other"), 502, "shop_refused"),
+        (grant(world, page, key_permissions="read"), 422, "malformed"),
+        (grant(world, page, consumer_key=None), 422, "malformed"),
+        (grant(world, page, consumer_secret="x" * 5_000), 422, "bad_grant"),
+        (grant(world, page | {"callback_url": page["callback_url"] + "x"}), 404, "unknown_grant"),
+        (grant(world, page | {"callback_url": f"{PUBLIC}/connect/nothing"}), 404, "unknown_grant"),
+        (world.client.post(page["callback_url"].removeprefix(PUBLIC), data=b"\xff{"), 422, "malformed"),
+    ]
+    assert [(answer.status_code, answer.get_json()["code"]) for answer, *_ in wrong] == [one[1:] for one in wrong]
+    assert world.command("shop", "list")["shops"] == []
+
+
+@pytest.mark.parametrize("seconds", [3_700, -60])
+def test_a_grant_is_good_for_an_hour_and_not_from_the_future(
+    world: World, woo: FakeWooCommerce, seconds: int
+) -> None:
+    page = asked_for(world, woo)
+    with time_machine.travel(time.time() + seconds, tick=False):
+        assert grant(world, page).status_code == 404
+    assert grant(world, page).status_code == 200
