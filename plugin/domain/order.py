@@ -510,5 +510,6 @@ def merge(one: Story, other: Story) -> Story:
         paid=_earlier_paid(one, other),
         touches=tuple(sorted(((key, touch) for touch, key in touches.items()), key=lambda item: item[0])),
         deleted_at=max(deleted, default=None),
-        sold=one.sold if one.sold == other.sold else tuple(sorted({**dict(other.sold), **dict(one.sold)}.items())),
+        # Of two look-ups of a product either would do, as long as the order of arrival does not matter.
+        sold=tuple(sorted(dict(sorted({*one.sold, *other.sold}, reverse=True)).items())),
     )

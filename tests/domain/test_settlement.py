@@ -367,3 +367,18 @@ def test_deciding_and_deriving_agree_on_lines_they_never_saw_together() -> None:
     one, derived = deciding(FIRST_BINDS), deriving(*records, **FIRST_BINDS)
     for number, known in enumerate(told):
         assert one.decide(work(number, known)) == derived.in_force(records[number])
+
+
+def test_the_first_look_up_of_a_product_counts() -> None:
+    told = state(lines=[line("l1", product_id="p1"), line("l2", product_id="p2"), line("l3", collections=["own"])])
+    record = Record(1, "1", states=[(1, told)], lookups=[(5, {"p1": ["gifts"], "p2": []}), (3, {"p1": ["shoes"]})])
+
+    def shown(as_of: int | None) -> list[tuple[str, ...]]:
+        return [one.collections for one in record.story(as_of).order.lines]
+
+    assert shown(2) == [(), (), ("own",)] and record.story(2).unknown_products == ("p1", "p2")
+    assert shown(4) == [("shoes",), (), ("own",)] and record.story(4).unknown_products == ("p2",)
+    assert shown(None) == [("shoes",), (), ("own",)] and record.story(None).unknown_products == ()
+    assert [record.heard_by(position) for position in (0, 1, 3, 5, None)] == [0, 1, 2, 3, 3]
+    one, other = record.story(4), record.story(None)
+    assert merge(one, other) == merge(other, one) and merge(other, other) == other
