@@ -233,10 +233,21 @@ def test_each_commission_rule_registers_one_name_of_its_own() -> None:
     assert len(set(names)) == len(names) == 4
 
 
-def test_every_shop_but_the_generic_one_has_payloads_to_be_tested_with() -> None:
-    for name in shops.names():
-        folder = ROOT / "tests" / "shops" / "payloads" / name
-        assert name == "generic" or any(folder.rglob("*.json")), f"{folder} is missing"
+def test_every_shop_has_data_for_the_contract_suite_and_there_is_none_of_any_other() -> None:
+    data = ROOT / "tests" / "shops" / "contract"
+    assert sorted(path.stem for path in data.glob("*.json")) == shops.names(), f"see {data / 'README.md'}"
+
+
+def test_no_code_but_its_own_file_knows_a_shop_by_name() -> None:
+    """Else a new shop would have to be written into more than one file. The demo shop is a generic one."""
+    own, demo = ROOT / "plugin" / "shops", ROOT / "plugin" / "services" / "seed_demo.py"
+    for path in files(*HOUSE):
+        if path.parent == own or path == demo:
+            continue
+        for node in ast.walk(tree(path)):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if text in shops.names() or text.startswith(("x-wc", "x-shopify", "shopify-")):
+                raise AssertionError(f"{show(path, getattr(node, 'lineno', 0))} names the shop {text!r}")
 
 
 # -- how code reads ----------------------------------------------------------------------------------------------------

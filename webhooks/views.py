@@ -63,7 +63,7 @@ def receive(key: str) -> Response:
     _verify(intake, shop, headers, body, label, passalong.context.now())
     # No header is signed: what came under the name of an answer that we asked for is none.
     topic = f"sent:{label.topic}" if label.topic.startswith(OURS) else label.topic
-    intake.store(intake.row(shop.id, label.delivery_id or "", topic, headers, body))
+    intake.store(intake.row(shop.id, label.delivery_id or "", topic, shop.kept(headers), body))
     return Response(_STORED, mimetype="application/json")
 
 

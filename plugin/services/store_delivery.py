@@ -43,7 +43,7 @@ CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under 
 UNKNOWN_MAX = 10_000
 
 SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
-_KEPT_HEADERS = ("webhook-", "x-wc-", "x-shopify-", "shopify-", "content-type", "user-agent")
+_KEPT_HEADERS = ("content-type", "user-agent")
 _log = logging.getLogger(__name__)
 
 
@@ -100,11 +100,6 @@ def _storable_topic(text: str) -> str:
     return text[:TOPIC_LENGTH_MAX].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _kept(headers: Headers) -> str:
-    """Return, as JSON, the headers that are needed to understand the delivery; never cookies or credentials."""
-    return json.dumps({name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)})
-
-
 def _sha256(body: bytes) -> Any:
     """Hash a body piece by piece.
 
@@ -120,7 +115,7 @@ def _sha256(body: bytes) -> Any:
 def make_row(
     context: Context, mac_key: bytes, shop_id: int, delivery_id: str, topic: str, headers: Headers, body: bytes
 ) -> StoredRow:
-    """Make the row of a delivery, sealed."""
+    """Make the row of a delivery, sealed, with those headers that are to be kept."""
     now = context.now()
     body_sha = _sha256(body)
     row = StoredRow(
@@ -129,7 +124,7 @@ def make_row(
         topic=_storable_topic(topic),
         body_sha=body_sha.digest(),
         received_at=now,
-        body=seal(context, _kept(headers), body),
+        body=seal(context, json.dumps(dict(headers)), body),
         state="stored",
         attempts=0,
         due_at=now,
@@ -384,6 +379,11 @@ class ShopDoor:
     def secrets_at(self, now: int) -> list[str]:
         """Return the secrets that are valid at ``now`` (microseconds since 1970)."""
         return [secret for secret, until in self.secrets if until is None or now < until]
+
+    def kept(self, headers: Headers) -> Headers:
+        """Return the headers that are needed to understand a delivery; never cookies or credentials."""
+        beginnings = _KEPT_HEADERS + self.adapter.headers
+        return {name: value for name, value in headers.items() if name.startswith(beginnings)}
 
 
 class ShopCache:

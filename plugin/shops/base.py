@@ -140,6 +140,7 @@ class Shop(Protocol):
     """One platform. ``verify`` raises BadSignature and ``parse`` Malformed, and nothing else, whatever they get."""
 
     name: str
+    headers: tuple[str, ...]  # how the names of its own headers begin, in lower case; they are kept beside the body
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         """Tell whether this is the platform's unsigned greeting, to be answered with 200 and not kept."""

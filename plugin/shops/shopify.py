@@ -58,6 +58,7 @@ _SCOPES = ("read_orders", "read_products")
 _TOKEN_SPARE_SECONDS = 300
 _PER_PAGE = "250"
 _DOMAIN = ".myshopify.com"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.ASCII)
 # Whole orders; the others say too little, by the field that names their order.
 _WHOLE = frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled", ASKED_ORDER, ASKED_LISTED})
 _NAMED_BY = {
@@ -438,7 +439,7 @@ class _Tokens:
         if time.monotonic() < until:
             return token
         asked = {"grant_type": "client_credentials", "client_id": client[0], "client_secret": client[1]}
-        answer = out.send("POST", f"{home}/admin/oauth/access_token", json=asked, trusted=Origin.of(home))
+        answer = out.send("POST", f"{home}/admin/oauth/access_token", json=asked, trusted=Origin.of(place.url))
         if answer.status in (400, 401, 403):
             raise ShopRefused(
                 "Shopify does not accept the client id and secret. Copy both from the app's settings, and see that the"
@@ -470,7 +471,8 @@ def _call(out: Outbound, place: Place, method: str, path: str, **more: Any) -> A
     for _ in range(2):
         token = _access.of(out, place)
         headers = {"X-Shopify-Access-Token": token}
-        answer = out.send(method, f"{home}/admin/{path}", headers=headers, trusted=Origin.of(home), **more)
+        # What the shop itself said to be its name is no address that the owner typed: it must be a public one.
+        answer = out.send(method, f"{home}/admin/{path}", headers=headers, trusted=Origin.of(place.url), **more)
         if answer.status != 401 or not _access.forget(token):
             break
     return answer
@@ -520,6 +522,7 @@ class Shopify:
     """Shopify's webhooks: orders/*, refunds/create, order_transactions/create, app/uninstalled, the privacy topics."""
 
     name = "shopify"
+    headers = ("x-shopify-", "shopify-")
     credentials = (("access_token",), ("client_id", "client_secret"))
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
@@ -580,12 +583,13 @@ class Shopify:
                 f"The app lacks {' and '.join(missing)}. Add it to the app's scopes in its settings, release a version"
                 " with it, and install the app again."
             )
-        domain = text_of(shop.get("myshopify_domain"))
+        domain = (text_of(shop.get("myshopify_domain")) or "").lower()
         return Profile(
             text_of(shop.get("name")),
             text_of(shop.get("currency")),
             text_of(shop.get("iana_timezone")),
-            {"shop": domain} if domain and domain.endswith(_DOMAIN) else {},
+            # We go where this says, with the token: a whole name and nothing else, which an ending alone does not tell.
+            {"shop": domain} if _NAME.fullmatch(domain) else {},
         )
 
     def hook(self, out: Outbound, place: Place, address: str, secret: str) -> Sequence[Hook]:

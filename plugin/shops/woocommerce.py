@@ -150,9 +150,12 @@ def _refunds(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _asked_at(data: Mapping[str, Any]) -> str:
     at = data.get("at")
-    if not isinstance(at, str):
-        raise Malformed("The answer does not say when it was given.")
-    return at
+    try:
+        if isinstance(at, str) and datetime.fromisoformat(at).tzinfo is not None:
+            return at
+    except ValueError:  # no time at all
+        pass
+    raise Malformed("The answer does not say when it was given.")
 
 
 def _refund_line(row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -378,6 +381,7 @@ class WooCommerce:
     """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
 
     name = "woocommerce"
+    headers = ("x-wc-",)
     credentials = (("consumer_key", "consumer_secret"),)
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
