@@ -42,7 +42,7 @@ lint: .venv/tests.stamp ## Check style, types and what may import what
 bench: .venv/tests.stamp ## Measure
 	@exec .venv/bin/python bench/run.py $(ARGS)
 
-soak: .venv/tests.stamp ## Run random histories for a long time
+soak: .venv/tests.stamp ## Run random histories, mutated inputs and crashes for a long time
 	@exec .venv/bin/python tests/soak.py $(ARGS)
 
 seeded: .venv/tests.stamp ## Put known faults in and see that the tests find them

@@ -58,6 +58,16 @@ def readings(options: Options) -> bool:
     return subprocess.run(command, cwd=ROOT, env=environment(**volume)).returncode == 0
 
 
+def fuzz(options: Options) -> bool:
+    """Try mutated deliveries and noise on every adapter, the same number on each core."""
+    cores = os.cpu_count() or 1
+    share = -(-options.inputs // cores)
+    command = [sys.executable, str(ROOT / "tests" / "fuzz.py"), "--inputs", str(share), "--seed", str(options.seed)]
+    running = [subprocess.Popen([*command, "--core", str(core)], cwd=ROOT, env=environment()) for core in range(cores)]
+    ends = [process.wait() for process in running]
+    return not any(ends)
+
+
 # -- crashes -----------------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +240,7 @@ def _judge_mutation(found: dict[str, Any], folder: Path, run: list[str]) -> bool
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[Options], bool]] = {
-    part.__name__: part for part in (histories, readings, crashes, races, mutation)
+    part.__name__: part for part in (histories, readings, fuzz, crashes, races, mutation)
 }
 
 
@@ -241,6 +251,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all of them where none is named")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--histories", type=int, default=1_000_000, help="how many; of the readings too")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="of the fuzz")
     parser.add_argument("--deliveries", type=int, default=20_000, help="of the crashes; three in ten are sent twice")
     parser.add_argument("--kills", type=int, default=50, help="of webs and workers")
     parser.add_argument("--database-kills", type=int, default=10, help="of the PostgreSQL server")

@@ -281,7 +281,9 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_an_address_inside_is_refused_even_among_public_ones(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_53_an_address_inside_is_refused_even_among_public_ones(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not is_public(ipaddress.ip_address(address))
     streets = Streets(monkeypatch, None)
     for addresses in ((address,), (PUBLIC, address), (address, PUBLIC)):
@@ -303,14 +305,14 @@ def test_a_public_address_is_called(address: str, monkeypatch: pytest.MonkeyPatc
     ["0x7f000001", "2130706433", "127.1", "0177.0.0.1", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"]
     + ["localhost.", "LOCALHOST", "①②⑦.⓪.⓪.①", "0", "[::]", "127.0.0.1.", "[fe80::1%25lo]"],
 )
-def test_no_spelling_of_this_machine_gets_through(host: str) -> None:
+def test_fault_53_no_spelling_of_this_machine_gets_through(host: str) -> None:
     with serve(OK) as server, pytest.raises((ForbiddenAddress, Unreachable)) as caught:
         Outbound().send("GET", f"https://{host}:{server.port}/")
     assert server.heard == []
     assert isinstance(caught.value, ForbiddenAddress) or caught.value.reason == "dns"
 
 
-def test_plain_http_and_private_networks_are_for_the_trusted_server_alone() -> None:
+def test_fault_53_plain_http_and_private_networks_are_for_the_trusted_server_alone() -> None:
     out = Outbound()
     with serve(OK) as server:
         assert ask(server, out).status == 200
@@ -331,13 +333,13 @@ def test_plain_http_and_private_networks_are_for_the_trusted_server_alone() -> N
     + ["javascript:alert(1)", "https://\ud800/", "https://a\x00b/", "httpx://a.example/", "https://" + "a" * 300]
     + ["https://..example.com/", "https://" + "a" * 64 + ".com/", "https://[v1.a]/"],
 )
-def test_what_is_no_address_of_a_web_server_is_refused(url: str) -> None:
+def test_fault_53_what_is_no_address_of_a_web_server_is_refused(url: str) -> None:
     with pytest.raises(ForbiddenAddress, match="This is no address"):
         Outbound(resolve=resolving(PUBLIC)).send("GET", url)
 
 
 @pytest.mark.parametrize("user", ["mei:pass", "mei", "mei:", ":pass", "a%40b:c"])
-def test_a_url_with_a_user_is_refused(user: str) -> None:
+def test_fault_53_a_url_with_a_user_is_refused(user: str) -> None:
     with pytest.raises(ForbiddenAddress, match="must not hold a user"):
         Outbound(resolve=resolving(PUBLIC)).send("GET", f"https://{user}@shop.example.com/")
 
@@ -352,7 +354,7 @@ def test_an_origin_is_scheme_host_and_port() -> None:
         assert Origin.of(url).host == "a"  # as browsers read it (WHATWG URL, section 4.4)
 
 
-def test_a_name_that_moves_inside_after_the_check_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_53_a_name_that_moves_inside_after_the_check_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]]
     asked: list[tuple[str, int]] = []
 
@@ -379,7 +381,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
+def test_fault_53_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
     with serve(OK) as inside, serve(reply(f"Location: {inside.url}", status=f"{status} Moved")) as server:
         answer = ask(server)
     assert (answer.status, answer.headers["location"]) == (status, inside.url)
@@ -914,7 +916,7 @@ def told(end: object) -> str:
         b"",
     ],
 )
-def test_no_secret_reaches_an_error_a_repr_or_a_log(
+def test_fault_60_no_secret_reaches_an_error_a_repr_or_a_log(
     answer: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)

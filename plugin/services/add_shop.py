@@ -3,7 +3,7 @@
 import json
 import secrets as randomness
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,7 +34,7 @@ HOUR = 3_600 * SECOND
 class NewShop:
     """What an owner says of a shop; ``starts_at`` in microseconds since 1970, orders placed before it never earn.
 
-    Where nothing is said, the currency is USD and the time zone UTC.
+    Where nothing is said, the currency is USD and the time zone UTC. No ``repr`` shows secret and credentials.
     """
 
     platform: str
@@ -42,10 +42,10 @@ class NewShop:
     name: str | None = None
     currency: str | None = None
     timezone: str | None = None
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     starts_at: int | None = None
     live: bool = True
-    credentials: Mapping[str, str] | None = None
+    credentials: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 def home_of(url: str) -> str:

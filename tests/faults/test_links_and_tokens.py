@@ -3,12 +3,13 @@
 Cases 51, 52 and 60 of the list, on both databases.
 """
 
+import base64
 import hmac
 import json
 import logging
 import sqlite3
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from plugin import shops
 from plugin.database import Database
 from plugin.domain.moment import format_moment
 from plugin.models import metadata
-from plugin.services.add_shop import find_shop, rotate_secret
+from plugin.services.add_shop import NewShop, find_shop, rotate_secret
 from plugin.services.issue_link import check_target
 from plugin.services.manage_access import add_token
+from plugin.services.reach_shop import place_of
 from plugin.settings import load
+from plugin.shops.base import Asked
 from plugin.signing import make_code, make_token, read_code
+from tests.shops import samples
+from tests.shops.fake_shop import FakeShop, Said
 from tests.world import Shop, World
 
 HOME = "https://shop.example.com"
@@ -100,7 +106,7 @@ ELSEWHERE = [
 ]
 
 
-def test_no_link_is_issued_that_leads_away_from_the_shop(world: World, shop: Shop, alice: str) -> None:
+def test_fault_51_no_link_is_issued_that_leads_away_from_the_shop(world: World, shop: Shop, alice: str) -> None:
     """Case 51."""
     for url in ELSEWHERE:
         answer = world.response("POST", "/links", {"sharer": alice, "url": url})
@@ -108,7 +114,9 @@ def test_no_link_is_issued_that_leads_away_from_the_shop(world: World, shop: Sho
     assert world.call("GET", f"/sharers/{alice}", expect=200)["id"] == alice
 
 
-def test_whatever_a_link_was_given_it_leads_to_the_shop_s_own_host(world: World, shop: Shop, alice: str) -> None:
+def test_fault_51_whatever_a_link_was_given_it_leads_to_the_shop_s_own_host(
+    world: World, shop: Shop, alice: str
+) -> None:
     """Case 51: what is odd and yet on the shop's host is taken, and every character of it stays in its place."""
     for url in (
         None,
@@ -144,7 +152,7 @@ VISITORS = [
 ]
 
 
-def test_a_visitor_s_own_query_and_headers_change_nothing(world: World, shop: Shop, alice: str) -> None:
+def test_fault_51_a_visitor_s_own_query_and_headers_change_nothing(world: World, shop: Shop, alice: str) -> None:
     """Case 51: where a link leads is what its owner said, and nothing that comes with the click."""
     code = shop.link(alice, url=HOME + "/tea?x=1")["code"]
     claims = ({}, {"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}, {"Referer": "//evil.example"})
@@ -156,7 +164,7 @@ def test_a_visitor_s_own_query_and_headers_change_nothing(world: World, shop: Sh
         assert "evil" not in shown
 
 
-def test_every_ascii_character_in_a_link_s_path_and_query_stays_harmless(shop: Shop) -> None:
+def test_fault_51_every_ascii_character_in_a_link_s_path_and_query_stays_harmless(shop: Shop) -> None:
     """Case 51: character by character, what is kept can end neither the address nor the header."""
     for one in map(chr, range(256)):
         for url in (f"{HOME}/a{one}b", f"{HOME}/?q={one}x", f"{HOME}/#{one}", f"{HOME}{one}.evil"):
@@ -180,7 +188,7 @@ def not_found_page(world: World) -> bytes:
     return answer.get_data()
 
 
-def test_an_altered_code_shows_the_one_page_of_every_bad_code(world: World, shop: Shop, alice: str) -> None:
+def test_fault_52_an_altered_code_shows_the_one_page_of_every_bad_code(world: World, shop: Shop, alice: str) -> None:
     """Case 52: character by character; nothing in the answer tells how near a guess came."""
     code = shop.link(alice)["code"]
     page = not_found_page(world)
@@ -198,7 +206,7 @@ def test_an_altered_code_shows_the_one_page_of_every_bad_code(world: World, shop
         assert dict(answer.headers) == headers, one
 
 
-def test_a_token_of_one_purpose_is_worth_nothing_for_another(world: World, shop: Shop, alice: str) -> None:
+def test_fault_52_a_token_of_one_purpose_is_worth_nothing_for_another(world: World, shop: Shop, alice: str) -> None:
     """Case 52: salt and audience; a click token is no code, and a code of another shop or no link leads nowhere."""
     link = shop.link(alice)
     token, page, keys = shop.click(link), not_found_page(world), world.context.keys
@@ -213,7 +221,7 @@ def test_a_token_of_one_purpose_is_worth_nothing_for_another(world: World, shop:
         assert world.client.get(f"/api/v1/orders?shop={shop.key}", headers=headers).status_code == 401
 
 
-def test_links_cannot_be_counted(world: World, shop: Shop, alice: str) -> None:
+def test_fault_52_links_cannot_be_counted(world: World, shop: Shop, alice: str) -> None:
     """Case 52: two codes issued one after the other share nothing that could be counted up."""
     codes = [shop.link(alice)["code"] for _ in range(12)]
     assert len(set(codes)) == 12
@@ -223,7 +231,7 @@ def test_links_cannot_be_counted(world: World, shop: Shop, alice: str) -> None:
 
 
 @pytest.mark.parametrize("carrier", ["_pa", "pa", "landing", "utm"])
-def test_a_forged_token_on_an_order_earns_nobody_anything(
+def test_fault_52_a_forged_token_on_an_order_earns_nobody_anything(
     world: World, shop: Shop, alice: str, carrier: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Case 52: altered, of another shop, signed by a key of their own; the receipt says that it was refused."""
@@ -275,7 +283,7 @@ def stamp(moment: int) -> str:
     return format_moment(moment)
 
 
-def test_a_token_of_a_retired_key_holds_for_what_it_signed_before_and_for_nothing_after(
+def test_fault_52_a_token_of_a_retired_key_holds_for_what_it_signed_before_and_for_nothing_after(
     world: World, shop: Shop, alice: str
 ) -> None:
     """Case 52: a stolen old key signs nothing new."""
@@ -304,7 +312,7 @@ def test_a_token_of_a_retired_key_holds_for_what_it_signed_before_and_for_nothin
 # -- API tokens --------------------------------------------------------------------------------------------------------
 
 
-def test_an_api_token_holds_whole_or_not_at_all_and_ends_at_once(world: World, shop: Shop) -> None:
+def test_fault_52_an_api_token_holds_whole_or_not_at_all_and_ends_at_once(world: World, shop: Shop) -> None:
     """Case 52, of the API: one answer to every bad token."""
     path = f"/api/v1/orders?shop={shop.key}"
     made = add_token(world.context, "reader", scope="read", shop_key=shop.key)
@@ -368,7 +376,7 @@ def test_a_token_of_one_shop_sees_nothing_of_another_s(world: World, shop: Shop,
 STRANGE_TEXTS = ["\ud800", "\0", "a\0b", "\u202e", "x" * 300, "\U0010ffff", "\x7f", "\r\n"]
 
 
-def test_no_text_is_so_strange_that_the_api_fails_on_it(world: World, shop: Shop, alice: str) -> None:
+def test_fault_52_no_text_is_so_strange_that_the_api_fails_on_it(world: World, shop: Shop, alice: str) -> None:
     """Case 52 and 64: what a database cannot keep is refused by name, and is no fault of ours."""
     shop.told(shop.order("o1"))
     for strange in STRANGE_TEXTS:
@@ -419,7 +427,7 @@ def test_a_code_that_grows_when_its_case_is_folded_is_no_fault(world: World, sho
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 
-def test_signatures_and_tokens_are_compared_in_constant_time(
+def test_fault_60_signatures_and_tokens_are_compared_in_constant_time(
     world: World, shop: Shop, alice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Case 60: by hmac.compare_digest, and by nothing else; an API token is looked up by its hash."""
@@ -469,7 +477,7 @@ def everything_stored(world: World) -> str:
 CANARY = "canary7d1f"
 
 
-def test_secrets_lie_encrypted_and_buyers_only_as_keyed_hashes(world: World) -> None:
+def test_fault_60_secrets_lie_encrypted_and_buyers_only_as_keyed_hashes(world: World) -> None:
     """Case 60: what a thief of the database would find."""
     shop = world.shop(
         secret="whsec_Y2FuYXJ5N2QxZmNhbmFyeTdkMWZjYW5hcnk3ZDFm", credentials={"api": f"{CANARY}-credential"}
@@ -507,7 +515,7 @@ def whole_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFix
         yield caplog
 
 
-def test_no_secret_is_ever_in_a_log_an_error_or_a_repr(
+def test_fault_60_no_secret_is_ever_in_a_log_an_error_or_a_repr(
     world: World, whole_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Case 60: the canary secrets go every way that fails, and are seen nowhere."""
@@ -563,7 +571,61 @@ def test_no_secret_is_ever_in_a_log_an_error_or_a_repr(
         assert secret not in shown, f"{secret[:12]} was shown: …{shown[max(0, shown.index(secret) - 300):][:400]}"
 
 
-def test_an_error_of_the_database_shows_nothing_of_what_was_to_be_written(
+class Parrot(FakeShop):
+    """A shop that refuses, and says back all that it was told."""
+
+    status = 401
+
+    def answer(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], body: Any) -> Said:
+        told = json.dumps([path, query, dict(headers), body])
+        return self.status, {"errors": told, "message": told}, {"X-Told": "".join(c for c in told if c.isprintable())}
+
+
+CREDENTIALS = [(name, names) for name in shops.names() if isinstance(one := shops.get(name), Asked)
+               for names in one.credentials]  # fmt: skip
+
+
+@pytest.mark.parametrize(("platform", "names"), CREDENTIALS, ids=str)
+def test_fault_60_no_credential_of_a_shop_is_shown_or_lies_in_clear(
+    world: World, whole_log: pytest.LogCaptureFixture, platform: str, names: tuple[str, ...]
+) -> None:
+    """Neither what its owner gave nor the webhook secret: whatever goes wrong, and whatever an owner asks to see."""
+    keys = {name: f"{CANARY}-{number}-{name}" for number, name in enumerate(names)}
+    given = [part for name, value in keys.items() for part in ("--credential", f"{name}={value}")]
+    secret = samples.of(platform).secret
+    parrot, said = Parrot(world.stop_clock("2026-11-22T10:00:00Z")), []
+    try:
+        for parrot.status in (401, 403, 404, 422, 500, 503, 302, 200):
+            said.append(str(world.command("shop", "connect", platform, parrot.url, *given, expect=1)))
+        made = world.command(
+            "shop", "add", platform, parrot.url, *given, "--secret", secret, "--starts", "2020-01-01T00:00:00Z"
+        )
+        assert made.pop("webhook_secret") == secret  # shown this once
+        said.append(str(made))
+        for parrot.status in (401, 500, 200):
+            said.append(str(world.command("reconcile", "--shop", made["key"], expect=None)))
+            world.work()
+    finally:
+        parrot.close()
+    known = Shop(world, made | {"webhook_secret": secret})
+    said.append(known.post(b"{}", {"X-Shopify-Hmac-Sha256": "A" * 44}).get_data(as_text=True))
+    said += [str(world.command(*words)) for words in (("shop", "list"), ("doctor",), ("deliveries",))]
+    said.append(json.dumps(world.call("GET", "/events?after=0&limit=500", expect=200)))
+    door = world.app.extensions["passalong"].intake.shops.find(known.key)
+    row = find_shop(world.context, known.key)
+    told = NewShop(platform, parrot.url, secret=secret, credentials=keys)
+    said += [repr(one) for one in (place_of(world.context, row), door, told, row)]
+    shown = "\n".join([*said, whole_log.text, *(repr(vars(record)) for record in whole_log.records)])
+    assert platform in shown and parrot.asked, "the look at what is shown sees nothing"
+    stored = everything_stored(world)
+    for canary in (*keys.values(), secret):
+        forms = (canary, base64.b64encode(canary.encode()).decode().rstrip("="), quote(canary))
+        for form in (*forms, base64.b64encode(":".join(keys.values()).encode()).decode()):
+            assert form not in shown, f"…{shown[max(0, shown.index(form) - 300) :][:400]}"
+            assert form not in stored, f"…{stored[max(0, stored.index(form) - 300) :][:400]}"
+
+
+def test_fault_60_an_error_of_the_database_shows_nothing_of_what_was_to_be_written(
     world: World, shop: Shop, whole_log: pytest.LogCaptureFixture
 ) -> None:
     """Case 60: a column that is not there; the e-mail was among the parameters of the statement."""
@@ -577,7 +639,7 @@ def test_an_error_of_the_database_shows_nothing_of_what_was_to_be_written(
     assert CANARY not in str(caught.value)
 
 
-def test_the_password_of_the_database_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
+def test_fault_60_the_password_of_the_database_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
     """Case 60: not even where the address of the database is what is wrong."""
     url = f"postgresql+psycopg://user:{CANARY}@127.0.0.1:1/nothing"
     settings = load({}, {"PASSALONG_DATABASE_URL": url, "PASSALONG_INSTANCE": str(tmp_path)})
