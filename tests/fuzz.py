@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from plugin import shops
@@ -83,14 +84,14 @@ def memory_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Try so many inputs, or one; return 1 where anything was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--only", type=int, help="the number of one input, to see it again")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     fuzz = Fuzz(options.seed, options.core)
     numbers = range(options.inputs) if options.only is None else (options.only,)
     warm_up = min(int(WARM_UP * len(numbers)), WARM_UP_MAX)

@@ -229,26 +229,6 @@ def test_fault_09_a_copy_replayed_a_moment_or_a_month_later_has_no_effect(driven
 # -- signatures --------------------------------------------------------------------------------------------------------
 
 
-def signed_headers(data: Samples) -> list[str]:
-    """Return the headers without which the delivery of a paid order does not hold."""
-    found, one = [], data.paid
-    for name in one.lower:
-        lacking = {key: value for key, value in one.lower.items() if key != name}
-        if not samples_hold(data.shop, lacking, one):
-            found.append(name)
-    return found
-
-
-def samples_hold(shop: Adapter, headers: dict[str, str], one: Sample) -> bool:
-    """Tell whether a delivery holds with other headers."""
-    data = samples.of(shop.name)
-    try:
-        shop.verify(headers, one.body, [data.secret], one.at)
-    except Exception:  # which error it is, the contract tells
-        return False
-    return True
-
-
 def test_fault_07_a_body_changed_by_one_byte_is_refused_counted_and_not_stored(
     driven: Driven, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,11 +254,9 @@ MALFORMED = (
 def test_fault_10_a_malformed_signature_header_is_refused_and_is_no_error_of_ours(driven: Driven) -> None:
     """Each header that is signed, the time and the id too where the scheme has them: strange, doubled or missing."""
     data, answers = driven.data, []
-    for name in signed_headers(data):
+    for name in data.signed_headers():
         good = data.paid.lower[name]
         for strange in (*MALFORMED, f"{good},{good}", good[:-1], good[1:], good.swapcase() + "=", good * 2):
-            if samples_hold(data.shop, data.paid.lower | {name: strange}, data.paid):
-                continue
             driven.clock.at = data.paid.at
             answer = driven.shop.post(data.paid.body, data.paid.lower | {name: strange})
             answers.append((name, strange[:50], answer))

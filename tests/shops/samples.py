@@ -15,6 +15,7 @@ from plugin import shops
 from plugin.domain.moment import parse_moment
 from plugin.errors import Malformed
 from plugin.shops.base import ASKED_GONE, ASKED_LISTED, ASKED_ORDER, Shop
+from tests.shops.mutations import holds
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "contract"
@@ -90,6 +91,15 @@ class Samples:
     def ref(self) -> str:
         """Return the id of the order of these three."""
         found: str = self.shop.parse(self.paid.topic, self.paid.body).orders[0]["id"]
+        return found
+
+    def signed_headers(self) -> list[str]:
+        """Return the headers without which the delivery of the paid order does not hold."""
+        kept, found = self.paid.lower, []
+        for name in kept:
+            lacking = {key: value for key, value in kept.items() if key != name}
+            if not holds(self.shop, lacking, self.paid.body, [self.secret], self.paid.at):
+                found.append(name)
         return found
 
     def all_topics(self) -> tuple[str, ...]:

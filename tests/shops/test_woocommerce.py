@@ -193,3 +193,10 @@ def test_a_deletion_and_an_action_say_nothing_but_an_id() -> None:
     assert (list(deleted.deleted), list(deleted.orders)) == (["23"], [])
     action = SHOP.parse("action.woocommerce_order_refunded", captured("19-action-order-refunded")[0])
     assert (list(action.deleted), list(action.orders)) == ([], [])
+
+
+@pytest.mark.parametrize("at", [None, "", 7, "soon", "2026-13-01T00:00:00Z", "2026-11-22T10:00:00", ["2026"]])
+def test_an_answer_that_does_not_say_when_it_was_given_is_malformed(at: object) -> None:
+    """It once was an error of ours."""
+    with pytest.raises(Malformed, match="when it was given"):
+        SHOP.parse("asked/order", json.dumps({"at": at, "order": order(), "refunds": []}).encode())
