@@ -348,7 +348,7 @@ def _index(out: Outbound, place: Place) -> Mapping[str, Any]:
         index = answer.json() if answer.status == 200 else None
     except BadAnswer:
         index = None
-    if not isinstance(index, dict) or "namespaces" not in index:
+    if not isinstance(index, dict) or not isinstance(index.get("namespaces"), list):
         raise ShopRefused(
             f"There is no REST API of WordPress at {place.url}. Check the address; in WordPress choose any permalinks"
             " but Plain under Settings → Permalinks."

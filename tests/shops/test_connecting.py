@@ -130,6 +130,9 @@ def test_four_faults_of_woocommerce_and_their_sentences(world: World, woo: FakeW
     woo.namespaces.remove("wc/v3")
     assert "without WooCommerce" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
     woo.namespaces.append("wc/v3")
+    names, woo.namespaces = woo.namespaces, 7  # type: ignore[assignment]
+    assert "no REST API of WordPress" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
+    woo.namespaces = names
     woo.faults.append(404)
     assert "Settings → Permalinks" in connect(world, "woocommerce", woo.url, 1, **WOO_KEYS)
     woo.faults.append(301)
