@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
-from world import SHARERS, World, order_text
+from world import World, order_text
 
 from plugin import models
 from plugin.domain.moment import SECOND
@@ -32,6 +32,7 @@ DAY = 86_400 * SECOND
 DAYS = 365
 FIRST_REF = 4_500_000_000_000
 BATCH = 1_000
+SELLING = 50  # of the sharers, so that also in the smallest installation a page of transfers is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _delivery(
     """Return the stored delivery of an order; a copy differs in its id, its buyer and its time."""
     rng = random.Random(number)
     clicked_at = calendar.placed_at(number) - 600 * SECOND
-    token = make_token(context.keys, world.shop_id, world.numbers[number % SHARERS], clicked_at, rng.randbytes(8))
+    token = make_token(context.keys, world.shop_id, world.numbers[number % SELLING], clicked_at, rng.randbytes(8))
     ref, placed_at = calendar.ref(number, copy), calendar.placed_at(number, copy)
     body = order_text(ref, token, placed_at=placed_at, rng=rng, lines=rng.randint(1, 3)).encode()
     name = f"msg_{ref}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from filling import DAY, DAYS, Calendar, copy_orders, same_rows, settle_orders
+from filling import DAY, DAYS, SELLING, Calendar, copy_orders, same_rows, settle_orders
 from machine import CannotMeasure, Contestant, Goal, Postgres, say
 from sqlalchemy import func, select
 from werkzeug.exceptions import HTTPException
@@ -34,7 +34,7 @@ from plugin.settings import load
 
 GOAL = 1.3
 METRICS_TOKEN = "a-token-of-the-benchmark"
-TRIED = 60  # orders and sharers that are asked for in turns
+TRIED = 60  # orders that are asked for in turns
 PROVED, PROVED_TIMES = 40, 3  # orders, and times as many, of the proof that copies are what the worker writes
 READ = 20  # copies that are read and held against their originals
 SCALES = {False: (10_000, 100), True: (2_000, 25)}  # quick or not: orders of the small one, times as many
@@ -90,7 +90,7 @@ class Installation:
             wanted = select(orders.ref).where(orders.id.in_(rng.sample(range(first, last + 1), TRIED)))
             refs = tuple(connection.execute(wanted).scalars())
             seq = connection.execute(select(event_head.seq)).scalar_one()
-        sharers = tuple(f"shr_{number}" for number in rng.sample(range(1, SHARERS + 1), TRIED))
+        sharers = tuple(f"shr_{number}" for number in rng.sample(range(1, SELLING + 1), SELLING))
         return Shown(self.world.shop_key, sharers, refs, f"{(least + most) // 2}.{last}", seq)
 
     def has(self, page: str) -> bool:
@@ -157,7 +157,7 @@ def measure(folder: Path, postgres: Postgres, *, rounds: int, quick: bool) -> li
         finally:
             for one in (small, large):
                 one.close()
-    measured = honest[0] if honest else f"{READ} copies and {TRIED} sharers on each database"
+    measured = honest[0] if honest else f"{READ} copies and {SELLING} sharers on each database"
     name = "P6 honesty: copies read like their originals, balances are so many times as large"
     goals.append(Goal(name, measured, "", not honest))
     postgres.drop("bench_small")

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import ARRAY, Boolean, ColumnElement, Connection, Dialect, Engine, Text, bindparam, create_engine, event
 from sqlalchemy.engine import make_url
@@ -147,6 +147,10 @@ class _Among(FunctionElement[bool]):
     name = "among"
     type = Boolean()
     inherit_cache = True
+
+    def self_group(self, against: object = None) -> Self:
+        """Stand as it is: SQLAlchemy would write ``(… IN …) = 1`` for SQLite, which no index answers."""
+        return self
 
 
 @compiles(_Among, "postgresql")
