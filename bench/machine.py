@@ -64,13 +64,18 @@ def temporary_folder() -> Iterator[Path]:
 # -- programs ----------------------------------------------------------------------------------------------------------
 
 
+def plain_environment() -> dict[str, str]:
+    """Return the caller's environment without the settings of an installation."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PASSALONG_")}
+
+
 class Program:
     """A program in its own session. Its environment holds no setting of the caller's, only those given."""
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str], folder: Path, name: str, talks: bool = False):
         self.log_path = folder / f"{name}.log"
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("PASSALONG_")}
-        plain |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{BENCH}", "PYTHONDONTWRITEBYTECODE": "1"}
+        plain = plain_environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{BENCH}"}
+        plain["PYTHONDONTWRITEBYTECODE"] = "1"
         plain |= {"TMPDIR": str(folder), "HOME": str(folder)}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -139,16 +144,17 @@ class Program:
 
 @dataclass(slots=True)
 class Server:
-    """A program that answers at ``url``."""
+    """A program that answers at ``url``, by so many processes."""
 
     program: Program
     url: str
+    workers: int = 2
 
 
-def gunicorn(app: str, *, env: Mapping[str, str], folder: Path, name: str) -> Server:
+def gunicorn(app: str, *, env: Mapping[str, str], folder: Path, name: str, python: str = sys.executable) -> Server:
     """Start gunicorn gthread with 2 workers of 8 threads, what every ratio is reckoned on."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--worker-class", "gthread", "--threads", "8"]
+    command = [python, "-m", "gunicorn", "--workers", "2", "--worker-class", "gthread", "--threads", "8"]
     command += ["--keep-alive", "75", "--bind", f"127.0.0.1:{port}", "--no-control-socket", app]
     return _server(command, port, env=env, folder=folder, name=name)
 
@@ -163,10 +169,21 @@ def granian(app: str, *, env: Mapping[str, str], folder: Path, name: str) -> Ser
 
 def embedded(*, env: Mapping[str, str], folder: Path, name: str) -> Server:
     """Start ``passalong run``: web and worker in one process, as installed without the extras postgres and redis."""
-    port = free_port()
     start = "import sys; sys.modules.update(psycopg=None, redis=None); from plugin.cli import main; main()"
+    return _passalong_run(start, env=env, folder=folder, name=name)
+
+
+def waitress(_app: str, *, env: Mapping[str, str], folder: Path, name: str) -> Server:
+    """Start ``passalong run``, which serves by waitress: one process of 16 threads."""
+    return _passalong_run("from plugin.cli import main; main()", env=env, folder=folder, name=name)
+
+
+def _passalong_run(start: str, *, env: Mapping[str, str], folder: Path, name: str) -> Server:
+    port = free_port()
     command = [sys.executable, "-c", start, "run", "--host", "127.0.0.1", "--port", str(port)]
-    return _server(command, port, env=env, folder=folder, name=name)
+    server = _server(command, port, env=env, folder=folder, name=name)
+    server.workers = 1
+    return server
 
 
 def _server(command: Sequence[str], port: int, *, env: Mapping[str, str], folder: Path, name: str) -> Server:
@@ -302,13 +319,15 @@ def fair_load(wrk: str | None, server: Server, work: Mapping[str, str], *, secon
 
     The kernel deals kept-alive connections out by who happens to wake first. Where one worker got nearly all, its
     threads fight for one interpreter lock while the other sleeps: half the rate, of whatever is measured. Such a deal
-    is thrown away and dealt anew, for every contestant alike; ``dealt`` counts the requests of all deals.
+    is thrown away and dealt anew, for every contestant with two alike; ``dealt`` counts the requests of all deals.
     """
     dealt = 0
     for _ in range(DEALS_MAX):
         before = server.program.cpu_seconds()
         found = load(wrk, server.url, work, seconds=seconds)
         dealt += found["requests"]
+        if server.workers == 1:
+            break
         used = sorted(now - before.get(pid, 0) for pid, now in server.program.cpu_seconds().items())
         if used[-2] >= SHARE_MIN * used[-1]:
             break
@@ -363,3 +382,11 @@ class Goal:
     measured: str
     ratio: str = ""
     is_reached: bool | None = None
+
+
+def server_line(name: str, one: Contestant, other: Contestant) -> Goal:
+    """Return the line that says how a server does, for information."""
+    bad = one.total("bad") + one.total("lost")
+    measured = f"{one.median('rate'):,.0f}/s, p50 {one.median('p50'):.1f} ms, p99 {one.median('p99'):.1f} ms"
+    measured += f", {bad:.0f} FAILED" if bad else ""
+    return Goal(name, measured, f"{one.ratio('rate', other):.2f}")

@@ -8,6 +8,7 @@ import atexit
 import weakref
 from collections.abc import Mapping
 from importlib import import_module
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from flask import Flask, Response
@@ -84,6 +85,8 @@ def _close_at_exit(installation: Installation) -> None:
             one.close()
 
     atexit.register(close)
+    # A process that multiprocessing has forked, such as a worker of granian, ends by this instead of by atexit.
+    Finalize(None, close, exitpriority=0)
 
 
 # --- headers --------------------------------------------------------------------------------------------------------
