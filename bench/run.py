@@ -1,7 +1,7 @@
 """Measures the goals of performance, side by side with their reference on this machine, and prints one table.
 
-    make bench                     everything, at most six minutes
-    make bench ARGS=--quick        everything, two minutes, rougher
+    make bench                     everything, about ten minutes
+    make bench ARGS=--quick        everything, about four minutes, rougher
     make bench ARGS="--only P3"    one goal (P1, P2, P3, P6, P7; several with commas)
 """
 
@@ -30,7 +30,7 @@ LOAD_MAX = 0.7
 def main() -> int:
     """Measure, print the table, and return 1 where a goal is missed or could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of six")
+    parser.add_argument("--quick", action="store_true", help="about four minutes instead of ten")
     parser.add_argument("--only", default=",".join(NAMES), help="goals, separated by commas")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each contest")
     arguments = parser.parse_args()
