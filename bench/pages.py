@@ -38,7 +38,7 @@ TRIED = 60  # orders that are asked for in turns
 PROVED, PROVED_TIMES = 40, 3  # orders, and times as many, of the proof that copies are what the worker writes
 READ = 20  # copies that are read and held against their originals
 SCALES = {False: (10_000, 100), True: (2_000, 25)}  # quick or not: orders of the small one, times as many
-REQUESTS = {False: 120, True: 40}  # of each page in a round
+REQUESTS = {False: 80, True: 40}  # of each page in a round
 
 
 @dataclass(frozen=True, slots=True)
