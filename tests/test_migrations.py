@@ -45,9 +45,9 @@ def test_rollups_are_filled_from_what_was_there_before_them(world: World, monkey
         for column in ("counts", "counts_for", "new_buyer", "net", "refunded"):
             connection.exec_driver_sql(f"ALTER TABLE pa_order DROP COLUMN {column}")
         connection.exec_driver_sql("ALTER TABLE pa_head DROP COLUMN rebuilds")
-        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0002'")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0005'")
     scripts = migrations._scripts()
-    monkeypatch.setattr(scripts.get_revision("0004").module, "CHUNK", 7)
+    monkeypatch.setattr(scripts.get_revision("0006").module, "CHUNK", 7)
     monkeypatch.setattr(migrations, "_scripts", lambda: scripts)
     upgrade(database)
     assert _rows(database, [*names, "pa_order"]) == kept

@@ -5,7 +5,7 @@ from typing import Any
 from plugin.services.manage_access import add_token, revoke_token
 from tests.api.fed import TEN_PERCENT, FedShop, Installation
 
-METHODS = ("GET", "POST", "PUT", "PATCH")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PAYOUT_ONLY = {
     "api_payouts.post_payout_approve",
     "api_payouts.post_payout_submit",

@@ -37,6 +37,9 @@ class Driven:
         installation.release()
         shop.told(shop.order("in hold"))
         self.endpoint = self._endpoint()
+        keys = {"consumer_key": "ck_x", "consumer_secret": "cs_x"}
+        other = installation.shop("woocommerce", credentials=keys).sharer("bob")
+        self.coupon = self._call("POST", "/coupons", {"sharer": other, "percent": "10"})["id"]
 
     def path(self, operation: str) -> dict[str, str]:
         """Return the parts of a path that exist and are in the right state."""
@@ -47,6 +50,7 @@ class Driven:
         order = "in hold" if operation == "post_order_hold" else "released/1"
         return {
             "sharer_id": self.alice, "order_id": order, "shop_key": self.shop.key, "endpoint_id": self.endpoint,
+            "coupon_id": self.coupon,
         }  # fmt: skip
 
     def _endpoint(self) -> str:
