@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from plugin.models import task
+from plugin.services import reconcile_shop
 from plugin.services.reconcile_shop import KIND
+from plugin.shops import shopify, woocommerce
 from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shop import SILENCE, Skewed
 from tests.shops.fake_shopify import FakeShopify
@@ -59,9 +61,16 @@ class Pair:
         return Decimal(self.shop.balance(self.alice)["pending"])
 
 
+PAGE = 20  # orders, in these tests
+
+
 @pytest.fixture
-def clock(world: World) -> Clock:
-    """Return the one clock of shop and installation."""
+def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the one clock of shop and installation; a page of a list is small, so that a few orders fill several."""
+    monkeypatch.setattr(woocommerce, "_PER_PAGE", PAGE)
+    monkeypatch.setattr(woocommerce, "_STEP_BACK", PAGE // 2)
+    monkeypatch.setattr(shopify, "_PER_PAGE", str(PAGE))
+    monkeypatch.setattr(reconcile_shop, "CHUNK", PAGE)
     return world.stop_clock("2026-11-22T10:00:00Z")
 
 
@@ -146,13 +155,14 @@ def test_orders_from_before_the_connection_are_fetched_and_earn_by_their_time(wo
         shop = world.shop("shopify", url=fake.url, secret=fake_shopify.SECRET)
         shop.plan()
         alice = shop.sharer("alice")
-        for _ in range(600):  # more than two pages
-            fake.place("10.00", token=shop.click(shop.link(alice)) if _ % 100 == 0 else None)
+        link = shop.link(alice)
+        for number in range(3 * PAGE):
+            fake.place("10.00", token=None if number % PAGE else shop.click(link))
         world.command("shop", "connect", "shopify", fake.url, "--credential", f"access_token={fake_shopify.TOKEN}")
         world.work()
-        assert shop.balance(alice)["pending"] == "6.00"
+        assert shop.balance(alice)["pending"] == "3.00"
         (listed,) = world.command("shop", "list")["shops"]
-        assert (listed["reconciled"]["asked"], listed["reconciled"]["found"]) == (600, 600)
+        assert (listed["reconciled"]["asked"], listed["reconciled"]["found"]) == (3 * PAGE, 3 * PAGE)
         world.books()
     finally:
         fake.close()
@@ -160,13 +170,13 @@ def test_orders_from_before_the_connection_are_fetched_and_earn_by_their_time(wo
 
 def test_pages_that_change_while_they_are_read_hide_no_order(pair: Pair) -> None:
     """More orders than two pages hold; while these are read, old orders change and new ones come."""
-    numbers = [pair.sell(10) for _ in range(260)]
+    numbers = [pair.sell(10) for _ in range(3 * PAGE)]
     chance, meanwhile = random.Random(7), list[int]()
 
     def change(path: str) -> None:
         if path.endswith(("orders", "orders.json")) and len(meanwhile) < 5:
             pair.clock.add(1)
-            for number in chance.sample(numbers, 20):
+            for number in chance.sample(numbers, PAGE // 4):
                 if isinstance(pair.fake, FakeShopify):
                     pair.fake.orders[number]["updated_at"] = pair.fake._now()
                 else:
@@ -205,7 +215,7 @@ def test_a_shop_whose_clock_is_set_wrong_loses_nothing(pair: Pair, seconds: int)
 
 @pytest.mark.parametrize("fault", [429, 500, 503, SILENCE])
 def test_a_pass_goes_on_where_a_fault_broke_it_off(pair: Pair, fault: int) -> None:
-    for _ in range(260):
+    for _ in range(3 * PAGE):
         pair.sell(10)
     pages = 0
 
@@ -224,7 +234,7 @@ def test_a_pass_goes_on_where_a_fault_broke_it_off(pair: Pair, fault: int) -> No
     for _ in range(3):
         pair.clock.add(600)
         pair.shop.world.work()
-    assert pair.pending == 260
+    assert pair.pending == 3 * PAGE
     pair.shop.world.books()
 
 
@@ -234,8 +244,9 @@ def test_a_cursor_that_ended_begins_the_list_again(world: World, clock: Clock) -
         shop = world.shop("shopify", url=fake.url, credentials={"access_token": fake_shopify.TOKEN})
         shop.plan()
         alice = shop.sharer("alice")
-        for _ in range(300):
-            fake.place("10.00", token=shop.click(shop.link(alice)))
+        link = shop.link(alice)
+        for _ in range(2 * PAGE):
+            fake.place("10.00", token=shop.click(link))
         original = fake._list
         refused: list[str] = []
 
@@ -247,7 +258,7 @@ def test_a_cursor_that_ended_begins_the_list_again(world: World, clock: Clock) -
 
         fake._list = once  # type: ignore[method-assign]
         world.work()
-        assert refused and shop.balance(alice)["pending"] == "300.00"
+        assert refused and shop.balance(alice)["pending"] == f"{2 * PAGE}.00"
         world.books()
     finally:
         fake.close()
