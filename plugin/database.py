@@ -6,6 +6,7 @@ writers queue instead of failing half-way. PostgreSQL reads committed rows; writ
 
 import json
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from plugin.errors import Unavailable
 
 T = TypeVar("T")
-BUSY_SECONDS = 30
+BUSY_SECONDS, BUSY_PAUSE_SECONDS = 30, 0.02
 TRIES = 5
 # A server or a network that is gone without a word is noticed in about ten seconds, not in the kernel's many minutes.
 _TIME_OUTS = {
@@ -84,11 +85,24 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "recursive_triggers=ON",  # else INSERT OR REPLACE deletes a row of the record without asking its guard
-        f"busy_timeout={BUSY_SECONDS * 1000}",
     )
     for pragma in pragmas:
-        cursor.execute(f"PRAGMA {pragma}")
+        _set_pragma(cursor, pragma)
     cursor.close()
+
+
+def _set_pragma(cursor: Any, pragma: str) -> None:
+    """Set a pragma. Where several open a fresh file at once, SQLite refuses the log's mode without waiting."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte says so of all its kinds
+            if not is_busy or time.monotonic() > end:
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -386,6 +386,20 @@ def test_migrations_that_run_at_once_make_one_database(empty_url: str) -> None:
         one.close()
 
 
+@pytest.mark.parametrize("number", range(12))
+def test_a_fresh_file_that_many_open_at_once_is_locked_to_nobody(tmp_path: Path, number: int) -> None:
+    """SQLite refuses to change a file's journal while another does so, and does not wait for it."""
+    databases = [Database(f"sqlite:///{tmp_path / 'fresh.db'}") for _ in range(12)]
+
+    def use(one: Database) -> None:
+        with one.writing() as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS seen (number)")
+
+    at_once(*[lambda one=one: use(one) for one in databases])
+    for one in databases:
+        one.close()
+
+
 class PowerCut(BaseException):
     """The process ends here."""
 
