@@ -1,7 +1,8 @@
-"""Share codes and click tokens: signed by itsdangerous with SHA-256, one salt per purpose, read with the keys alone.
+"""Share codes, click tokens, tickets and form tokens: signed by itsdangerous with SHA-256, one salt per purpose.
 
-Both begin with the id of their key, then what they say, then the cut signature. The shop is part of what is signed, so
-that nothing of one shop holds in another. Whatever is wrong with a text, its reader raises BadSignature, nothing else.
+All begin with the id of their key, then what they say, then the cut signature, and are read with the keys alone. The
+shop is part of what a code or a click token says, so that nothing of one shop holds in another. Whatever is wrong with
+a text, its reader raises BadSignature, nothing else.
 """
 
 import base64
@@ -18,11 +19,12 @@ from plugin.domain.moment import SECOND
 from plugin.errors import BadSignature, InvariantBroken
 from plugin.keys import Key, Keys
 
-CODE_LENGTH, TOKEN_LENGTH = 21, 41
+CODE_LENGTH, TOKEN_LENGTH, TICKET_LENGTH, FORM_LENGTH = 21, 41, 33, 25
 CLICK_BYTES = 8
 
 _CODE = struct.Struct(">HI")  # shop, link
 _TOKEN = struct.Struct(f">HII{CLICK_BYTES}s")  # shop, link, seconds since 1970, click
+_TICKET = struct.Struct(">xIx")  # number, filled up to whole groups of base64
 # Key id, payload and signature all fill whole groups of base64: no bit is left over in which two texts could be one.
 # A decoder skips strange letters and takes + and / for - and _, so only this pattern makes each text the only one.
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -56,6 +58,7 @@ class _Purpose:
 
 _LINK_CODE = _Purpose(b"passalong.link-code", 9)  # 72 bits
 _CLICK_TOKEN = _Purpose(b"passalong.click-token", 12)  # 96 bits
+_FORM = _Purpose(b"passalong.form", 18)  # 144 bits
 
 
 class CutHmac(SigningAlgorithm):
@@ -118,6 +121,41 @@ def read_token(keys: Keys, text: object) -> TokenClaim:
     if key.retired_at is not None and at > key.retired_at:
         raise BadSignature
     return TokenClaim(shop, link, at, click)
+
+
+def make_ticket(keys: Keys, purpose: str, number: int) -> str:
+    """Return the text (33 characters) that stands for a ticket of a purpose, signed by the newest key."""
+    return _sign(keys, _TICKET.pack(number), _ticket_of(purpose))
+
+
+def read_ticket(keys: Keys, purpose: str, text: object) -> int:
+    """Return the number of a ticket of a purpose; raise BadSignature for anything else, another purpose's too."""
+    _, payload = _verify(keys, text, TICKET_LENGTH, _ticket_of(purpose))
+    (number,) = _TICKET.unpack(payload)
+    return int(number)
+
+
+@lru_cache(maxsize=16)
+def _ticket_of(purpose: str) -> _Purpose:
+    return _Purpose(f"passalong.ticket.{purpose}".encode(), 18)  # 144 bits
+
+
+def make_form_token(keys: Keys, holder: str) -> str:
+    """Return the token (25 characters) that the forms of one browser carry; ``holder`` tells the browser apart."""
+    key = keys.sign[-1]
+    return key.id + _signature(key, holder)
+
+
+def check_form_token(keys: Keys, holder: str, text: object) -> None:
+    """Raise BadSignature unless a token was made for the forms of this browser."""
+    if not isinstance(text, str) or len(text) != FORM_LENGTH or not text.isascii():
+        raise BadSignature
+    if not hmac.compare_digest(text[1:], _signature(keys.signing_key(text[0]), holder)):
+        raise BadSignature
+
+
+def _signature(key: Key, holder: str) -> str:
+    return _signer(key.secret, _FORM).get_signature(holder.encode()).decode()
 
 
 def read_for_shop(keys: Keys, text: object, shop: int) -> CodeClaim | TokenClaim:

@@ -1,6 +1,6 @@
 """The tables, one file per noun. Times are microseconds since 1970 (BIGINT), money is minor units (BIGINT)."""
 
-from plugin.models.access import api_token, idempotency, owner
+from plugin.models.access import api_token, attempt, idempotency, owner, session, ticket
 from plugin.models.books import account, chain, head, lot, transfer
 from plugin.models.coupon import coupon
 from plugin.models.endpoint import endpoint, event_delivery, event_replay
@@ -12,6 +12,7 @@ from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
 from plugin.models.person import person, sharer
 from plugin.models.product import product
+from plugin.models.program import note, payout_way, program
 from plugin.models.rollup import ROLLUPS, click_day, click_month, sharer_month, sharer_total, shop_day
 from plugin.models.shop import plan, shop
 from plugin.models.task import task
@@ -20,6 +21,7 @@ __all__ = [
     "ROLLUPS",
     "account",
     "api_token",
+    "attempt",
     "chain",
     "click",
     "click_day",
@@ -38,6 +40,7 @@ __all__ = [
     "link",
     "lot",
     "metadata",
+    "note",
     "order_code",
     "order_state",
     "orders",
@@ -45,14 +48,18 @@ __all__ = [
     "payout",
     "payout_item",
     "payout_lot",
+    "payout_way",
     "person",
     "plan",
     "product",
+    "program",
+    "session",
     "sharer",
     "sharer_month",
     "sharer_total",
     "shop",
     "shop_day",
     "task",
+    "ticket",
     "transfer",
 ]

@@ -5,7 +5,7 @@ import secrets as randomness
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from plugin.errors import BadRequest, Conflict, NotAllowed, NotFound, PluginError
@@ -15,7 +15,7 @@ from plugin.services.add_shop import find_shop
 from plugin.services.context import Context
 
 SCOPES = ("read", "write", "payout")  # each includes those before it
-PASSWORD_LENGTH_MIN = 10
+PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX, EMAIL_LENGTH_MAX = 10, 1_000, 254
 
 
 class BadToken(PluginError):
@@ -48,21 +48,45 @@ class Caller:
 
 def add_owner(context: Context, email: str, password: str) -> dict[str, str]:
     """Add an owner who signs in with a password."""
+    check_password(password)
+    with context.database.writing() as connection:
+        number = add_member(context, connection, email, password, role="owner")
+    return {"id": public_id.show(public_id.OWNER, number), "email": email.strip()}
+
+
+def add_member(
+    context: Context, connection: Connection, email: str, password: str, *, role: str, shop_id: int | None = None
+) -> int:
+    """Add one of the people who run the shop, in one shop or in all; return their number.
+
+    Raise BadRequest for what is no e-mail, Conflict for one that is taken.
+    """
     address = email.strip()
-    if "@" not in address or len(address) > 254 or not address.isprintable():
-        raise BadRequest("bad_email", "This is not an e-mail address.")
-    if len(password) < PASSWORD_LENGTH_MIN:
-        raise BadRequest("weak_password", f"A password has at least {PASSWORD_LENGTH_MIN} characters.")
-    hashed = PasswordHasher().hash(password)
+    if "@" not in address[1:-1] or len(address) > EMAIL_LENGTH_MAX or not address.isprintable() or " " in address:
+        raise BadRequest("bad_email", "This is not an e-mail address.", fields={"email": ["Is not an e-mail address."]})
+    taken = select(owner.c.id).where(owner.c.email == address.lower())
+    if connection.execute(taken).first():
+        raise _taken()
+    row = owner.insert().values(
+        email=address.lower(), password_hash=PasswordHasher().hash(password), role=role, shop_id=shop_id,
+        created_at=context.now(),
+    )  # fmt: skip
     try:
-        with context.database.writing() as connection:
-            row = owner.insert().values(
-                email=address.lower(), password_hash=hashed, created_at=context.now()
-            )
-            number = connection.execute(row.returning(owner.c.id)).scalar_one()
-    except IntegrityError:
-        raise Conflict("owner_exists", "There is an owner with this e-mail already.") from None
-    return {"id": public_id.show(public_id.OWNER, number), "email": address}
+        number: int = connection.execute(row.returning(owner.c.id)).scalar_one()
+    except IntegrityError:  # somebody was faster
+        raise _taken() from None
+    return number
+
+
+def check_password(password: str) -> None:
+    """Raise BadRequest for a password that is too short, or so long that only its hashing would cost."""
+    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
+        sentence = f"A password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters."
+        raise BadRequest("weak_password", sentence, fields={"password": [sentence]})
+
+
+def _taken() -> Conflict:
+    return Conflict("owner_exists", "There is an owner with this e-mail already.")
 
 
 def has_owner(context: Context) -> bool:

@@ -1,0 +1,145 @@
+"""Sessions of people in a browser. The browser holds a random token, the database only its SHA-256; ending is deleting.
+
+A session is made anew at each sign-in, so none can be planted beforehand, and it ends on the server: a copied cookie is
+worth nothing after signing out, after a change of password, or once an owner's access was taken away.
+"""
+
+import hashlib
+import secrets as randomness
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from plugin.domain.moment import SECOND
+from plugin.models import owner, person, session
+from plugin.services.context import Context
+
+MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
+FRESH = 15 * MINUTE  # how long after a sign-in the money pages open without another one
+SEEN_EVERY = 60 * MINUTE  # a session's last use is known to the hour; more would write at every page
+OWNER_LIFE, OWNER_IDLE = 30 * DAY, 7 * DAY
+SHARER_LIFE, SHARER_IDLE = 365 * DAY, 90 * DAY
+AGENT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the people who run the shop, signed in; ``shop_id`` None: all shops."""
+
+    id: int
+    email: str
+    role: str
+    shop_id: int | None
+    locale: str | None
+    has_second_factor: bool
+    session_id: int
+    token_hash: str
+    is_fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A person who shares, signed in."""
+
+    id: int
+    email: str
+    name: str | None
+    locale: str | None
+    session_id: int
+    token_hash: str
+    is_fresh: bool
+
+
+def open_session(
+    context: Context,
+    connection: Connection,
+    *,
+    agent: str,
+    owner_id: int | None = None,
+    person_id: int | None = None,
+) -> str:
+    """Begin a session of an owner or a person; return the token for the browser, this once."""
+    token, now = randomness.token_urlsafe(32), context.now()
+    connection.execute(
+        session.insert().values(
+            token_hash=_hash(token),
+            owner_id=owner_id,
+            person_id=person_id,
+            created_at=now,
+            seen_at=now,
+            fresh_until=now + FRESH,
+            ends_at=now + (OWNER_LIFE if owner_id is not None else SHARER_LIFE),
+            agent=agent[:AGENT_MAX],
+        )
+    )
+    return token
+
+
+def find_member(context: Context, token: str) -> Member | None:
+    """Return which owner holds the token of a session, or None."""
+    two = owner.c.totp.is_not(None).label("two")
+    wanted = (
+        select(session, owner.c.email, owner.c.role, owner.c.shop_id, owner.c.locale, two)
+        .join(owner, owner.c.id == session.c.owner_id)
+        .where(owner.c.ended_at.is_(None))
+    )
+    row = _find(context, wanted, token, OWNER_IDLE)
+    if row is None:
+        return None
+    fresh = row.fresh_until >= context.now()
+    return Member(
+        row.owner_id, row.email, row.role, row.shop_id, row.locale, row.two, row.id, row.token_hash, fresh
+    )
+
+
+def find_guest(context: Context, token: str) -> Guest | None:
+    """Return which person holds the token of a session, or None."""
+    wanted = (
+        select(session, person.c.email, person.c.name, person.c.locale)
+        .join(person, person.c.id == session.c.person_id)
+        .where(person.c.erased_at.is_(None))
+    )
+    row = _find(context, wanted, token, SHARER_IDLE)
+    if row is None:
+        return None
+    fresh = row.fresh_until >= context.now()
+    return Guest(row.person_id, row.email, row.name, row.locale, row.id, row.token_hash, fresh)
+
+
+def _find(context: Context, wanted: Any, token: str, idle: int) -> Any:
+    now = context.now()
+    alive = wanted.where(
+        session.c.token_hash == _hash(token), session.c.ends_at >= now, session.c.seen_at >= now - idle
+    )
+    with context.database.reading() as connection:
+        row = connection.execute(alive).one_or_none()
+    if row is not None and row.seen_at < now - SEEN_EVERY:
+        with context.database.writing() as connection:
+            connection.execute(update(session).where(session.c.id == row.id).values(seen_at=now))
+    return row
+
+
+def end_session(context: Context, session_id: int) -> None:
+    """End one session."""
+    with context.database.writing() as connection:
+        connection.execute(delete(session).where(session.c.id == session_id))
+
+
+def end_sessions(
+    connection: Connection, *, owner_id: int | None = None, person_id: int | None = None, but: int | None = None
+) -> int:
+    """End every session of an owner or a person, but one where told; return how many."""
+    whose = session.c.owner_id == owner_id if owner_id is not None else session.c.person_id == person_id
+    ended = delete(session).where(whose)
+    return connection.execute(ended if but is None else ended.where(session.c.id != but)).rowcount
+
+
+def sweep_sessions(context: Context) -> int:
+    """Delete the sessions that are over; return how many."""
+    with context.database.writing() as connection:
+        return connection.execute(delete(session).where(session.c.ends_at < context.now())).rowcount
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
