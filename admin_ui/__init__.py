@@ -1,1 +1,12 @@
 """The pages: the owner's, and each sharer's own."""
+
+from flask import Flask
+
+from admin_ui import assets, owner, page
+
+
+def init_app(app: Flask) -> None:
+    """Open the pages. They are isolated: no extension of a host is needed, and none is touched."""
+    assets.init_app(app)
+    page.init_app(app)
+    owner.init_app(app)

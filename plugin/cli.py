@@ -293,11 +293,12 @@ def _served(app: "Flask") -> Any:
 
 
 def _greet(installation: "Installation", address: str) -> None:
-    from plugin.services.manage_access import has_owner
+    from plugin.services.sign_in import set_up_address
 
     _tell(f"Passalong listens on {address}; its public address is {installation.settings.base_url}.")
-    if not has_owner(installation.context):
-        _tell("There is no owner yet. Add one: passalong owner add you@example.com")
+    set_up = set_up_address(installation.context, address)
+    if set_up is not None:
+        _tell(f"There is no owner yet. Open this address once to become it: {set_up}")
 
 
 def _tell(line: str) -> None:

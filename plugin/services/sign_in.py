@@ -20,8 +20,9 @@ from plugin.models import owner, session
 from plugin.services import tickets
 from plugin.services.context import Context
 from plugin.services.limit_attempts import count_attempt
-from plugin.services.manage_access import add_member, check_password
+from plugin.services.manage_access import add_member, check_password, has_owner
 from plugin.services.sessions import Member, end_sessions, open_session
+from plugin.settings import SETTINGS
 
 QUARTER = 900
 STEP_SECONDS = 30
@@ -43,6 +44,21 @@ class Entered:
 
     token: str | None = None
     second: str | None = None
+
+
+def set_up_address(context: Context, listens_on: str) -> str | None:
+    """Return the one-time address at which the first owner is made, or None where there is an owner.
+
+    Those printed by earlier starts are worth nothing any more. Where no public address was set it is where we listen.
+    """
+    if has_owner(context):
+        return None
+    with context.database.writing() as connection:
+        tickets.withdraw(connection, tickets.SETUP)
+        number = tickets.issue(connection, tickets.SETUP, now=context.now())
+    usual = next(one.default for one in SETTINGS if one.name == "base_url")
+    home = listens_on if context.settings.base_url == usual else context.settings.base_url
+    return f"{home}/admin/setup/{tickets.show(context, tickets.SETUP, number)}"
 
 
 def set_up(context: Context, text: str, email: str, password: str, *, agent: str) -> str:

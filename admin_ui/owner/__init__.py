@@ -1,0 +1,216 @@
+"""The pages of those who run a shop. A module in this folder is a page or a few; :func:`page` makes it one.
+
+The menu is drawn from the pages themselves. A view gets a :class:`Desk`: who is there and which shop it is about.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, wraps
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from flask import Blueprint, Flask, g, redirect, request, url_for
+from sqlalchemy import Row, select
+
+from admin_ui import access
+from admin_ui.access import MANAGE, OWN, PAY, ROLES, SEE, ForeignForm
+from admin_ui.page import Answer, answer_error, chosen_language, finish, holder, show
+from plugin.errors import NotAllowed, NotFound
+from plugin.models import shop as shops
+from plugin.services import public_id
+from plugin.services.context import Context
+from plugin.services.sessions import Member, find_member
+
+__all__ = ["MANAGE", "OWN", "PAY", "SEE", "Desk", "Menu", "init_app", "open_page", "page"]
+
+blueprint = Blueprint("owner", __name__, url_prefix="/admin", template_folder="../templates")
+blueprint.register_error_handler(Exception, answer_error("owner/error.html"))
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A page's place in the menu; ``text`` is marked for translation, ``icon`` a file of static/icons."""
+
+    text: str
+    icon: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the menu."""
+
+    endpoint: str
+    menu: Menu
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a member of the shop sits: what the services are given, who it is, and the shop the page is about."""
+
+    context: Context
+    member: Member
+    shops: Sequence[Row[Any]]
+    shop: Row[Any] | None
+
+    @property
+    def shop_id(self) -> int:
+        """Return the number of the shop the page is about."""
+        if self.shop is None:
+            raise NotFound("unknown_shop", "There is no shop with this key.")
+        number: int = self.shop.id
+        return number
+
+    @property
+    def shop_key(self) -> str:
+        """Return the key of the shop the page is about."""
+        if self.shop is None:
+            raise NotFound("unknown_shop", "There is no shop with this key.")
+        key: str = self.shop.key
+        return key
+
+    @property
+    def actor(self) -> str:
+        """Return the name under which the record keeps what this member does."""
+        return public_id.show(public_id.OWNER, self.member.id)
+
+    def may(self, what: str) -> bool:
+        """Tell whether the member's role lets them do something."""
+        return what in ROLES[self.member.role]
+
+
+MENU: list[Entry] = []
+View = Callable[..., Answer]
+
+
+def init_app(app: Flask) -> None:
+    """Load every page of this folder and open them."""
+    _load()
+    app.register_blueprint(blueprint)
+    app.jinja_env.globals["owner_menu"] = _menu
+
+
+@cache
+def _load() -> None:
+    """Import every page, once for all apps of this process."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    MENU.sort(key=lambda entry: entry.menu.order)
+    blueprint.add_url_rule("/<path:anything>", "nothing", _nothing, methods=["GET", "POST"])
+
+
+def page(
+    rule: str,
+    *,
+    methods: Sequence[str] = ("GET",),
+    needs: str = SEE,
+    menu: Menu | None = None,
+    fresh: bool = False,
+    second_factor: bool = False,
+) -> Callable[[View], View]:
+    """Make a view a page for members whose role has what it ``needs``.
+
+    A rule with ``<shop>`` is about one shop, whose row the desk then has. ``fresh`` wants a sign-in of the last quarter
+    of an hour, ``second_factor`` an owner who has one; whoever lacks it is led there and back. A POST that was not sent
+    from our own form never reaches the view.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer(**values: Any) -> Any:
+            return finish(_enter(view, values, needs=needs, fresh=fresh, second_factor=second_factor))
+
+        blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
+        if menu is not None:
+            MENU.append(Entry(f"owner.{view.__name__}", menu, needs))
+        return view
+
+    return decorate
+
+
+def open_page(rule: str, *, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
+    """Make a view a page for whoever comes, before they are signed in. Its forms are as well guarded."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer(**values: Any) -> Any:
+            if request.method == "POST":
+                access.require_own_form(holder())
+            return finish(chosen_language() or view(access.context(), **values))
+
+        blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
+        return view
+
+    return decorate
+
+
+def _enter(view: View, values: dict[str, Any], *, needs: str, fresh: bool, second_factor: bool) -> Answer:
+    member = _member()
+    if member is None:
+        if request.method == "POST":
+            raise ForeignForm
+        return redirect(url_for("owner.sign_in", next=_path()), 303)
+    g.holder, g.locale = member.token_hash, member.locale
+    if (chosen := chosen_language()) is not None:
+        return chosen
+    desk = g.desk = _desk(member, values.pop("shop", None))
+    if request.method == "POST":
+        access.require_own_form(holder())
+    if not desk.may(needs):
+        raise NotAllowed("role_too_small", "Your role does not allow this. Ask an owner of the shop.")
+    if second_factor and not member.has_second_factor:
+        return redirect(url_for("owner.second_factor", next=_back()), 303)
+    if fresh and not member.is_fresh:
+        return redirect(url_for("owner.again", next=_back()), 303)
+    return view(desk, **values)
+
+
+def _member() -> Member | None:
+    token = request.cookies.get(access.OWNER_COOKIE.name)
+    return find_member(access.context(), token) if token else None
+
+
+def _desk(member: Member, key: str | None) -> Desk:
+    """Return the desk of a member; another shop's pages are as good as not there."""
+    wanted = select(shops).order_by(shops.c.id)
+    if member.shop_id is not None:
+        wanted = wanted.where(shops.c.id == member.shop_id)
+    with access.context().database.reading() as connection:
+        rows = connection.execute(wanted).all()
+    found = next((row for row in rows if row.key == key), None)
+    if key is not None and found is None:
+        raise NotFound("unknown_shop", "There is no shop with this key.")
+    if found is not None:
+        g.zone = found.timezone
+    return Desk(access.context(), member, rows, found)
+
+
+def _path() -> str:
+    return request.full_path.rstrip("?")
+
+
+def _back() -> str:
+    """Return the page to come back to: this one, or for a form the page it stands on."""
+    if request.method == "GET":
+        return _path()
+    came = request.headers.get("Referer", "")
+    root = request.host_url.rstrip("/") + request.script_root
+    return came.removeprefix(root) if came.startswith(f"{root}/admin/") else "/admin/"
+
+
+def _menu() -> list[Entry]:
+    """Return the lines of the menu for who is there; without a shop there is nothing to choose from."""
+    desk: Desk | None = g.get("desk")
+    return [entry for entry in MENU if desk is not None and desk.shop is not None and desk.may(entry.needs)]
+
+
+def _nothing(anything: str) -> Any:
+    raise NotFound("not_found", "The page may have moved, or it belongs to somebody else.")
+
+
+def show_form(template: str, errors: Any = None, **values: Any) -> Answer:
+    """Return a page with a form; one with ``errors`` by field is answered 422."""
+    shown = show(template, errors=errors or {}, form=request.form, **values)
+    return (shown, 422) if errors else shown

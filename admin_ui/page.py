@@ -1,0 +1,252 @@
+"""What every page has: a language, a look, headers that let nothing foreign run, and errors that say what to do."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from markupsafe import Markup
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from admin_ui import access
+from plugin.database import raise_if_unavailable
+from plugin.domain.money import format_minor
+from plugin.errors import PluginError, Unavailable
+from plugin.languages import LANGUAGES, choose, formats, mark, texts
+
+LANGUAGE_COOKIE = access.Cookie("passalong_language", "/", 365 * 86_400)
+# Everything comes from here but the pictures of products, which shops keep wherever they like. CSP Level 3.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+Answer = str | tuple[str, int] | BaseResponse
+_log = logging.getLogger(__name__)
+_SAID: dict[str, str] = {}
+
+
+def init_app(app: Flask) -> None:
+    """Teach the templates to speak and to write amounts and times."""
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        money=_money, minor=_minor, date=_date, day=_day, moment=_moment, ago=_ago, number=_number, percent=_percent
+    )
+    app.jinja_env.globals.update(
+        form_token=_form_token,
+        language_address=_language_address,
+        language_options=[(one.tag, one.name) for one in LANGUAGES.values()],
+        languages=LANGUAGES,
+    )
+
+
+# --- speaking -------------------------------------------------------------------------------------------------------
+
+
+def language() -> str:
+    """Return the tag of the language of this request: the one that was chosen, else the account's, else the browser's.
+
+    A page sets ``g.locale`` to the account's as soon as it knows who is there.
+    """
+    if "language" not in g:
+        chosen = request.cookies.get(LANGUAGE_COOKIE.name)
+        kept = chosen if chosen in LANGUAGES else g.get("locale")
+        g.language = choose([(kept, 1.0)] if kept else request.accept_languages)
+    tag: str = g.language
+    return tag
+
+
+def gettext(text: str) -> str:
+    """Return a text in the language of this request."""
+    return texts(language()).gettext(text)
+
+
+def ngettext(one: str, many: str, count: int) -> str:
+    """Return the form of a text that fits a number."""
+    return texts(language()).ngettext(one, many, count)
+
+
+def pgettext(meaning: str, text: str) -> str:
+    """Return a text that means different things in different places."""
+    return texts(language()).pgettext(meaning, text)
+
+
+def chosen_language() -> Response | None:
+    """Return the way back to the page where a language was just chosen (``?lang=``), else None."""
+    tag = request.args.get("lang")
+    if tag not in LANGUAGES or request.method != "GET":
+        return None
+    response = make_response(redirect(_here(lang=None), 303))
+    access.set_cookie(response, LANGUAGE_COOKIE, tag)
+    return response
+
+
+def _language_address(tag: str) -> str:
+    return _here(lang=tag, said=None)
+
+
+def _here(**changes: str | None) -> str:
+    """Return the address of this page, its query changed."""
+    query = {name: value for name, value in (request.args.to_dict() | changes).items() if value is not None}
+    values: dict[str, Any] = {**query, **(request.view_args or {})}
+    return url_for(request.endpoint, **values) if request.endpoint else "/"
+
+
+# --- amounts and times ----------------------------------------------------------------------------------------------
+
+
+def _zone() -> str:
+    """Return the time zone of the shop the page is about."""
+    zone: str = g.get("zone", "UTC")
+    return zone
+
+
+def _money(text: str, currency: str) -> str:
+    return formats.amount(text, currency, language())
+
+
+def _minor(minor: int, currency: str) -> str:
+    return formats.amount(format_minor(minor, currency), currency, language())
+
+
+def _number(value: int | str) -> str:
+    return formats.number(value, language())
+
+
+def _percent(rate: str | int) -> str:
+    return formats.percent(rate, language())
+
+
+def _date(at: int | str) -> str:
+    return formats.date(at, _zone(), language())
+
+
+def _day(at: int | str) -> str:
+    return formats.day_and_month(at, _zone(), language())
+
+
+def _moment(at: int | str) -> str:
+    return formats.moment(at, _zone(), language())
+
+
+def _ago(at: int | str) -> str:
+    return formats.ago(at, access.context().now(), language())
+
+
+# --- showing --------------------------------------------------------------------------------------------------------
+
+
+def said(code: str, text: str) -> str:
+    """Register what a page says after something was done, a text marked for translation; return its code for go()."""
+    _SAID[code] = text
+    return code
+
+
+def go(endpoint: str, *, code: str | None = None, **values: Any) -> Response:
+    """Return the way to a page after something was done (RFC 9110, 303), where ``code`` says what it was."""
+    return make_response(redirect(url_for(endpoint, **(values | ({"said": code} if code else {}))), 303))
+
+
+def show(template: str, **values: Any) -> str:
+    """Return a page, with what was done just before it."""
+    told = _SAID.get(request.args.get("said", ""))
+    return render_template(
+        template,
+        told=told and gettext(told),
+        language=language(),
+        active_page=request.endpoint,
+        desk=g.get("desk"),
+        **values,
+    )
+
+
+def finish(answer: Answer) -> Response:
+    """Return an answer with the headers of a page; a visitor whose forms need telling apart is told apart."""
+    response = make_response(answer)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    fresh = g.get("new_visitor")
+    if fresh:
+        access.set_cookie(response, access.VISITOR_COOKIE, fresh)
+    return response
+
+
+def holder() -> str:
+    """Return whose forms these are: the session's, or the visitor's where nobody is signed in."""
+    if "holder" not in g:
+        g.holder, is_new = access.visitor()
+        g.new_visitor = g.holder if is_new else None
+    found: str = g.holder
+    return found
+
+
+def _form_token() -> Markup:
+    token = access.form_token(holder())
+    return Markup('<input type="hidden" name="{}" value="{}">').format(access.FORM_FIELD, token)
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+_TITLES: Mapping[int, str] = {
+    403: mark("That is not allowed"),
+    404: mark("There is nothing here"),
+    405: mark("That does not work this way"),
+    409: mark("That cannot be done now"),
+    413: mark("That is too large"),
+    422: mark("Something is not right"),
+    429: mark("Too many attempts"),
+    503: mark("Not available for the moment"),
+}
+_SENTENCES: Mapping[int, str] = {
+    404: mark("The page may have moved, or it belongs to somebody else."),
+    405: mark("Go back and use the buttons of the page."),
+    413: mark("Send less at once."),
+    422: mark("Go back, check what you wrote, and try again."),
+    500: mark("It is our fault and written down in the log. Try again in a moment."),
+    503: mark("The database cannot be reached. Try again in a moment."),
+}
+
+
+def answer_error(template: str) -> Callable[[Exception], Response]:
+    """Return the error handler of a kind of pages, which shows errors by that template."""
+
+    def answer(error: Exception) -> Response:
+        status, sentence = _told(error)
+        title = _TITLES.get(status, mark("Something went wrong"))
+        page = show(template, status=status, title=gettext(title), sentence=sentence)
+        response = finish((page, status))
+        if status in (429, 503):
+            response.headers["Retry-After"] = str(getattr(error, "fields", {}).get("seconds", 1))
+        return response
+
+    return answer
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Return an error's status, and the sentence that says what to do."""
+    if isinstance(error, DBAPIError):
+        try:
+            raise_if_unavailable(error)
+        except Unavailable as unavailable:
+            error = unavailable
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        return status, gettext(_SENTENCES.get(422 if status == 400 else status, _SENTENCES[500]))
+    if isinstance(error, PluginError) and error.status < 500:
+        status = 403 if error.status == 401 else error.status
+        return status, gettext(error.message)
+    if isinstance(error, Unavailable):
+        return 503, gettext(_SENTENCES[503])
+    _log.error("a page failed", exc_info=error)
+    return 500, gettext(_SENTENCES[500])
