@@ -8,6 +8,7 @@ from babel.messages.extract import extract
 
 # What marks a text for translation. Of several texts those numbered are taken; "c" is the context.
 KEYWORDS = {
+    "_": None,
     "mark": None,
     "gettext": None,
     "ngettext": (1, 2),
