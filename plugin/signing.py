@@ -19,12 +19,12 @@ from plugin.domain.moment import SECOND
 from plugin.errors import BadSignature, InvariantBroken
 from plugin.keys import Key, Keys
 
-CODE_LENGTH, TOKEN_LENGTH, TICKET_LENGTH, FORM_LENGTH = 21, 41, 33, 25
-CLICK_BYTES = 8
+CODE_LENGTH, TOKEN_LENGTH, TICKET_LENGTH, FORM_LENGTH = 21, 41, 41, 25
+CLICK_BYTES = NONCE_BYTES = 8
 
 _CODE = struct.Struct(">HI")  # shop, link
 _TOKEN = struct.Struct(f">HII{CLICK_BYTES}s")  # shop, link, seconds since 1970, click
-_TICKET = struct.Struct(">xIx")  # number, filled up to whole groups of base64
+_TICKET = struct.Struct(f">I{NONCE_BYTES}s")  # number, nonce
 # Key id, payload and signature all fill whole groups of base64: no bit is left over in which two texts could be one.
 # A decoder skips strange letters and takes + and / for - and _, so only this pattern makes each text the only one.
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -123,16 +123,21 @@ def read_token(keys: Keys, text: object) -> TokenClaim:
     return TokenClaim(shop, link, at, click)
 
 
-def make_ticket(keys: Keys, purpose: str, number: int) -> str:
-    """Return the text (33 characters) that stands for a ticket of a purpose, signed by the newest key."""
-    return _sign(keys, _TICKET.pack(number), _ticket_of(purpose))
+def make_ticket(keys: Keys, purpose: str, number: int, nonce: bytes) -> str:
+    """Return the text (41 characters) that stands for a ticket of a purpose, signed by the newest key.
+
+    ``nonce`` is 8 random bytes kept with the ticket, for its number may be another one's after it.
+    """
+    if len(nonce) != NONCE_BYTES:
+        raise InvariantBroken(f"The nonce of a ticket has {NONCE_BYTES} bytes.")
+    return _sign(keys, _TICKET.pack(number, nonce), _ticket_of(purpose))
 
 
-def read_ticket(keys: Keys, purpose: str, text: object) -> int:
-    """Return the number of a ticket of a purpose; raise BadSignature for anything else, another purpose's too."""
+def read_ticket(keys: Keys, purpose: str, text: object) -> tuple[int, bytes]:
+    """Return number and nonce of a ticket of a purpose; raise BadSignature for anything else, another purpose's too."""
     _, payload = _verify(keys, text, TICKET_LENGTH, _ticket_of(purpose))
-    (number,) = _TICKET.unpack(payload)
-    return int(number)
+    number, nonce = _TICKET.unpack(payload)
+    return number, nonce
 
 
 @lru_cache(maxsize=16)

@@ -41,6 +41,7 @@ ticket = Table(
     metadata,
     number_column(),
     Column("purpose", String(16), nullable=False),
+    Column("nonce", LargeBinary(8), nullable=False),  # SQLite gives numbers of deleted rows away again
     Column("shop_id", ForeignKey("pa_shop.id")),
     Column("owner_id", ForeignKey("pa_owner.id")),
     Column("person_id", ForeignKey("pa_person.id")),

@@ -55,10 +55,10 @@ def set_up_address(context: Context, listens_on: str) -> str | None:
         return None
     with context.database.writing() as connection:
         tickets.withdraw(connection, tickets.SETUP)
-        number = tickets.issue(connection, tickets.SETUP, now=context.now())
+        text = tickets.show(context, connection, tickets.issue(connection, tickets.SETUP, now=context.now()))
     usual = next(one.default for one in SETTINGS if one.name == "base_url")
     home = listens_on if context.settings.base_url == usual else context.settings.base_url
-    return f"{home}/admin/setup/{tickets.show(context, tickets.SETUP, number)}"
+    return f"{home}/admin/setup/{text}"
 
 
 def set_up(context: Context, text: str, email: str, password: str, *, agent: str) -> str:
@@ -84,7 +84,7 @@ def enter(context: Context, email: str, password: str, *, agent: str, address: s
     with context.database.writing() as connection:
         if row.totp is not None:
             number = tickets.issue(connection, tickets.FACTOR, now=context.now(), owner_id=row.id)
-            return Entered(second=tickets.show(context, tickets.FACTOR, number))
+            return Entered(second=tickets.show(context, connection, number))
         return Entered(token=open_session(context, connection, owner_id=row.id, agent=agent))
 
 

@@ -1,22 +1,23 @@
 """Tickets: addresses that work once and for a while, such as the link in a sign-in mail.
 
-What stands in the address is the ticket's number, signed for one purpose; so it can be written again each time a mail
-is tried again, and nothing that opens a door is stored.
+What stands in the address is the ticket's number and nonce, signed for one purpose; so it can be written again each
+time a mail is tried again, and nothing that opens a door is stored.
 """
 
 import json
+import secrets as randomness
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
 
 from plugin.domain.moment import SECOND
 from plugin.domain.stored_json import canonical
 from plugin.errors import BadSignature, PluginError
 from plugin.models import ticket
 from plugin.services.context import Context
-from plugin.signing import make_ticket, read_ticket
+from plugin.signing import NONCE_BYTES, make_ticket, read_ticket
 
 HOUR = 3_600
 # How long a ticket of each purpose can be used, in seconds.
@@ -63,47 +64,39 @@ def issue(
     email: str | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> int:
-    """Make a ticket and return its number; :func:`show` gives the text for the address."""
+    """Make a ticket and return its number; :func:`show` gives the text that stands for it."""
     row = ticket.insert().values(
-        purpose=purpose, shop_id=shop_id, owner_id=owner_id, person_id=person_id, email=email,
+        purpose=purpose, nonce=randomness.token_bytes(NONCE_BYTES), shop_id=shop_id, owner_id=owner_id, person_id=person_id, email=email,
         body=canonical(body or {}), created_at=now, ends_at=now + SECONDS[purpose] * SECOND,
     )  # fmt: skip
     number: int = connection.execute(row.returning(ticket.c.id)).scalar_one()
     return number
 
 
-def show(context: Context, purpose: str, number: int) -> str:
-    """Return the text that stands for a ticket in an address."""
-    return make_ticket(context.keys, purpose, number)
+def show(context: Context, connection: Connection, number: int) -> str:
+    """Return the text that stands for a ticket in an address, the same each time."""
+    row = connection.execute(select(ticket.c.purpose, ticket.c.nonce).where(ticket.c.id == number)).one()
+    return make_ticket(context.keys, row.purpose, number, bytes(row.nonce))
 
 
 def look(context: Context, purpose: str, text: str) -> Ticket:
     """Return the open ticket an address stands for, without using it; raise TicketOver."""
-    number = _number(context, purpose, text)
     with context.database.reading() as connection:
-        row = connection.execute(select(ticket).where(ticket.c.id == number)).one_or_none()
-    if row is None or row.purpose != purpose or row.used_at is not None or row.ends_at < context.now():
+        row = connection.execute(select(ticket).where(_is_open(context, purpose, text))).one_or_none()
+    if row is None:
         raise TicketOver
     return _read(row)
 
 
 def use(context: Context, connection: Connection, purpose: str, text: str) -> Ticket:
     """Use a ticket up, in the transaction of what it is used for; of two at once one raises TicketOver."""
-    now = context.now()
-    row = connection.execute(
-        update(ticket)
-        .where(
-            ticket.c.id == _number(context, purpose, text),
-            ticket.c.purpose == purpose,
-            ticket.c.used_at.is_(None),
-            ticket.c.ends_at >= now,
-        )
-        .values(used_at=now, email=None)
-        .returning(ticket)
-    ).one_or_none()
-    if row is None:
+    found = connection.execute(select(ticket).where(_is_open(context, purpose, text))).one_or_none()
+    if found is None:
         raise TicketOver
-    return _read(row)
+    mine = ticket.c.id == found.id, ticket.c.used_at.is_(None)
+    if not connection.execute(update(ticket).where(*mine).values(used_at=context.now(), email=None)).rowcount:
+        raise TicketOver
+    return _read(found)
 
 
 def withdraw(
@@ -121,11 +114,16 @@ def sweep_tickets(context: Context) -> int:
         return connection.execute(delete(ticket).where(ticket.c.ends_at < context.now())).rowcount
 
 
-def _number(context: Context, purpose: str, text: str) -> int:
+def _is_open(context: Context, purpose: str, text: str) -> ColumnElement[bool]:
+    """Return the condition that a ticket is the one a text stands for, and can still be used."""
     try:
-        return read_ticket(context.keys, purpose, text)
+        number, nonce = read_ticket(context.keys, purpose, text)
     except BadSignature:
         raise TicketOver from None
+    return and_(
+        ticket.c.id == number, ticket.c.nonce == nonce, ticket.c.purpose == purpose, ticket.c.used_at.is_(None),
+        ticket.c.ends_at >= context.now(),
+    )  # fmt: skip
 
 
 def _read(row: Row[Any]) -> Ticket:

@@ -50,6 +50,7 @@ def upgrade() -> None:
         "pa_ticket",
         _number(),
         sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(length=8), nullable=False),
         sa.Column("shop_id", NUMBER, nullable=True),
         sa.Column("owner_id", NUMBER, nullable=True),
         sa.Column("person_id", NUMBER, nullable=True),
