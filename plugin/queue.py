@@ -24,6 +24,7 @@ from plugin.services.do_work import do_work
 from plugin.services.erase_bodies import erase_bodies
 from plugin.services.expire_answers import expire_answers
 from plugin.services.forget_deliveries import forget_deliveries
+from plugin.services.forget_visits import forget_visits
 from plugin.services.release_holds import release_holds
 from plugin.settings import SettingsError
 
@@ -183,7 +184,7 @@ class Queue:
     def _sweep(self) -> None:
         """Do what time makes due. Harmless when several workers do it at once; no part keeps the others from theirs."""
         self._drain_inbox()
-        for work in (release_holds, erase_bodies, expire_answers, forget_deliveries):
+        for work in (release_holds, erase_bodies, expire_answers, forget_deliveries, forget_visits):
             if self.leaving.is_set():
                 return
             try:

@@ -59,6 +59,7 @@ attempt = Table(
     Column("key", String(64), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
+    Index("ix_pa_attempt_ends", "ends_at"),
 )
 
 api_token = Table(

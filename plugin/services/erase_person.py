@@ -11,13 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
 from plugin import shops
 from plugin.database import Database, among
 from plugin.domain.order import normalise_email
 from plugin.errors import BadRequest, BadSignature, Conflict, Malformed, NotFound, Unavailable
-from plugin.models import delivery, idempotency, order_state, orders, person, sharer, shop
+from plugin.models import (
+    delivery,
+    idempotency,
+    note,
+    order_state,
+    orders,
+    payout_way,
+    person,
+    session,
+    sharer,
+    shop,
+    ticket,
+)
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.erase_bodies import forget
@@ -256,8 +268,19 @@ def _erase_persons(context: Context, connection: Connection, buyer: Buyer, shop_
     if numbers:
         nothing = {"email": None, "name": None, "locale": None, "erased_at": context.now()}
         connection.execute(update(person).where(among(person.c.id, numbers)).values(nothing))
+        _forget_visits(connection, numbers)
+    connection.execute(delete(ticket).where(func.lower(ticket.c.email).in_(buyer.addresses)))
     _forget_answers(context, connection, buyer, [public_id.show(public_id.PERSON, number) for number in numbers])
     return len(numbers)
+
+
+def _forget_visits(connection: Connection, persons: Sequence[int]) -> None:
+    """Sign persons out, and delete what was noted of them beside the books."""
+    for table in (session, ticket):
+        connection.execute(delete(table).where(among(table.c.person_id, persons)))
+    theirs = select(sharer.c.id).where(among(sharer.c.person_id, persons))
+    for beside in (note, payout_way):
+        connection.execute(delete(beside).where(beside.c.sharer_id.in_(theirs)))
 
 
 def _forget_answers(context: Context, connection: Connection, buyer: Buyer, persons: Sequence[str]) -> None:
@@ -294,7 +317,7 @@ def clear_pages(database: Database) -> None:
                 raise _in_the_way()
         else:
             driver.autocommit = True
-            for table in (delivery, person, idempotency):
+            for table in (delivery, person, idempotency, ticket, note, payout_way):
                 cursor.execute(f"VACUUM {table.name}")
             driver.autocommit = False
         cursor.close()

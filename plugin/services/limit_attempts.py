@@ -3,7 +3,7 @@
 Nobody is locked out by what another does: the counts are by the caller's network address, or by it and the name tried.
 """
 
-from sqlalchemy import case, delete
+from sqlalchemy import case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from plugin.domain.moment import SECOND
@@ -40,9 +40,3 @@ def count_attempt(context: Context, purpose: str, who: str, *, at_most: int, sec
         (count, ends_at) = connection.execute(counted).one()
     if count > at_most:
         raise TooMany(max(1, -(-(ends_at - now) // SECOND)))
-
-
-def sweep_attempts(context: Context) -> int:
-    """Delete the counts that are over; return how many."""
-    with context.database.writing() as connection:
-        return connection.execute(delete(attempt).where(attempt.c.ends_at < context.now())).rowcount

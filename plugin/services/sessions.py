@@ -135,11 +135,5 @@ def end_sessions(
     return connection.execute(ended if but is None else ended.where(session.c.id != but)).rowcount
 
 
-def sweep_sessions(context: Context) -> int:
-    """Delete the sessions that are over; return how many."""
-    with context.database.writing() as connection:
-        return connection.execute(delete(session).where(session.c.ends_at < context.now())).rowcount
-
-
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -66,7 +66,8 @@ def issue(
 ) -> int:
     """Make a ticket and return its number; :func:`show` gives the text that stands for it."""
     row = ticket.insert().values(
-        purpose=purpose, nonce=randomness.token_bytes(NONCE_BYTES), shop_id=shop_id, owner_id=owner_id, person_id=person_id, email=email,
+        purpose=purpose, nonce=randomness.token_bytes(NONCE_BYTES), shop_id=shop_id, owner_id=owner_id,
+        person_id=person_id, email=email,
         body=canonical(body or {}), created_at=now, ends_at=now + SECONDS[purpose] * SECOND,
     )  # fmt: skip
     number: int = connection.execute(row.returning(ticket.c.id)).scalar_one()
@@ -106,12 +107,6 @@ def withdraw(
     theirs = (ticket.c.owner_id == owner_id) if owner_id is not None else ticket.c.owner_id.is_(None)
     same = (ticket.c.person_id == person_id) if person_id is not None else ticket.c.person_id.is_(None)
     connection.execute(delete(ticket).where(ticket.c.purpose == purpose, theirs, same))
-
-
-def sweep_tickets(context: Context) -> int:
-    """Delete the tickets that can no longer be used; return how many."""
-    with context.database.writing() as connection:
-        return connection.execute(delete(ticket).where(ticket.c.ends_at < context.now())).rowcount
 
 
 def _is_open(context: Context, purpose: str, text: str) -> ColumnElement[bool]:

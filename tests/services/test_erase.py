@@ -11,16 +11,20 @@ from sqlalchemy import func, select
 
 from plugin import compression
 from plugin.errors import BadRequest, BadSignature, NotFound
-from plugin.models import delivery, idempotency, metadata, person
+from plugin.models import delivery, idempotency, metadata, note, owner, payout_way, person, session, sharer, ticket
+from plugin.services import tickets
 from plugin.services.add_shop import find_shop
 from plugin.services.context import Context
 from plugin.services.erase_person import erase_person
 from plugin.services.process_inbox import SEALED_FOR, unseal
 from plugin.services.replay_deliveries import replay
+from plugin.services.sessions import find_guest, open_session
 from tests.world import Shop, World
 
 EMAIL, NAME, PHONE, STREET = "Berta.Brandt@Buyers.example", "Berta Brandt", "+41 79 123 45 67", "12 Lakeside Road"
 NEEDLES = (EMAIL, NAME, PHONE, STREET)
+SEALED = ("shop.secrets", "shop.credentials", "endpoint.secrets", "idempotency.answer", "payout.way")
+KEPT_BESIDE = (note, payout_way, session)
 BUYER = {"id": "c-77", "email": EMAIL, "name": NAME, "phone": PHONE, "address": {"street": STREET}}
 OTHER = {"id": "c-1", "email": "bob@buyers.example", "name": "Bob Other"}
 
@@ -84,7 +88,7 @@ def readings(context: Context, value: object) -> list[str]:
     found = [data]
     with suppress(BadSignature, ValueError):
         found += [part if isinstance(part, bytes) else part.encode() for part in unseal(context, data)]
-    for purpose in (SEALED_FOR, "shop.secrets", "shop.credentials", "endpoint.secrets", "idempotency.answer"):
+    for purpose in (SEALED_FOR, *SEALED):
         with suppress(BadSignature):
             found.append(context.keys.open(purpose, data))
     with suppress(ValueError):
@@ -193,6 +197,32 @@ def test_the_answers_kept_for_the_enrolment_go_and_others_stay(story: Story) -> 
     erase_person(story.world.context, email=EMAIL)
     with story.world.context.database.reading() as connection:
         assert connection.execute(select(idempotency.c.key)).scalars().all() == ["other"]
+
+
+def test_what_was_kept_of_a_sharer_beside_the_books_goes_too(story: Story) -> None:
+    context, now = story.world.context, story.world.context.now()
+    with context.database.writing() as connection:
+        theirs = select(person.c.id).where(person.c.name == NAME)
+        row = connection.execute(select(sharer).where(sharer.c.person_id.in_(theirs))).one()
+        by = connection.execute(
+            owner.insert().values(email="o@shop.example", password_hash="-", created_at=now).returning(owner.c.id)
+        ).scalar_one()
+        said = {"sharer_id": row.id, "owner_id": by, "text": f"{NAME} likes tea", "created_at": now}
+        connection.execute(note.insert().values(said))
+        way = {"sharer_id": row.id, "kind": "bank", "details": context.keys.seal("payout.way", NAME.encode())}
+        connection.execute(payout_way.insert().values(way | {"changed_at": now}))
+        tickets.issue(connection, tickets.SIGN_IN, now=now, person_id=row.person_id)
+        tickets.issue(connection, tickets.JOIN, now=now, shop_id=row.shop_id, email=EMAIL)
+        tickets.issue(connection, tickets.JOIN, now=now, shop_id=row.shop_id, email="carol@example.org")
+        token = open_session(context, connection, person_id=row.person_id, agent="a phone")
+    assert find_guest(context, token)
+    erase_person(context, email=EMAIL)
+    assert hits_in_tables(context) == []
+    with context.database.reading() as connection:
+        counts = [connection.execute(select(func.count()).select_from(one)).scalar_one() for one in KEPT_BESIDE]
+        assert counts == [0, 0, 0]
+        assert connection.execute(select(ticket.c.email)).scalars().all() == ["carol@example.org"]
+    assert find_guest(context, token) is None
 
 
 def test_what_was_not_yet_processed_is_processed_first(world: World) -> None:

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_pa_attempt")),
     )
+    op.create_index("ix_pa_attempt_ends", "pa_attempt", ["ends_at"], unique=False)
     op.create_table(
         "pa_program",
         sa.Column("shop_id", NUMBER, nullable=False),
