@@ -82,6 +82,7 @@ class Desk:
 
 
 MENU: list[Entry] = []
+NEEDS: dict[str, str] = {}  # what a role must have, by endpoint
 View = Callable[..., Answer]
 
 
@@ -123,8 +124,10 @@ def page(
             return finish(_enter(view, values, needs=needs, fresh=fresh, second_factor=second_factor))
 
         blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
+        endpoint = f"owner.{view.__name__}"
+        NEEDS[endpoint] = needs
         if menu is not None:
-            MENU.append(Entry(f"owner.{view.__name__}", menu, needs))
+            MENU.append(Entry(endpoint, menu, needs))
         return view
 
     return decorate
