@@ -13,6 +13,7 @@ from plugin.migrations import make_ready
 from plugin.queue import Queue
 from plugin.services.check_keys import keys_fit
 from plugin.services.context import Context
+from plugin.services.find_product import ProductCache
 from plugin.services.find_storefront import StorefrontCache
 from plugin.services.record_clicks import ClickRecorder, LinkCache
 from plugin.services.store_delivery import Intake
@@ -36,6 +37,7 @@ class Installation:
     intake: Intake
     clicks: ClickRecorder
     link_cache: LinkCache
+    products: ProductCache
     storefronts: StorefrontCache
     identify: Identify | None = None
 
@@ -86,6 +88,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
         intake=Intake(context, queue.wake),
         clicks=ClickRecorder(context),
         link_cache=LinkCache(context),
+        products=ProductCache(context),
         storefronts=StorefrontCache(context),
         identify=identify,
     )

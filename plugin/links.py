@@ -67,7 +67,7 @@ _BUSY = plain_page(
 
 
 def init_app(app: Flask) -> None:
-    """Mount the share links on an app whose ``extensions["passalong"]`` holds context, link_cache and clicks."""
+    """Mount the share links on an app whose ``extensions["passalong"]`` holds context, link_cache, products, clicks."""
     app.register_blueprint(blueprint)
 
 
@@ -163,7 +163,9 @@ def _share_url(passalong: Any, code: str) -> str:
 
 def _preview(passalong: Any, found: ShareLink, code: str) -> Response:
     name = passalong.link_cache.shop_name(found.shop_id)
-    return Response(preview_page(name, _share_url(passalong, code), request.accept_languages), 200, _PAGE_HEADERS)
+    product = passalong.products.find(found.shop_id, found.page)
+    page = preview_page(name, product, _share_url(passalong, code), request.accept_languages)
+    return Response(page, 200, _PAGE_HEADERS)
 
 
 @lru_cache(maxsize=4_096)

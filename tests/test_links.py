@@ -34,6 +34,7 @@ from plugin.migrations import upgrade
 from plugin.models import click, fact, link, person, sharer, shop
 from plugin.services import record_clicks
 from plugin.services.context import Context
+from plugin.services.find_product import ProductCache
 from plugin.services.record_clicks import ClickRecorder, LinkCache, work_out
 from plugin.settings import load
 from plugin.signing import make_code, make_token, read_token
@@ -55,6 +56,7 @@ class Services:
     context: Context
     clicks: ClickRecorder
     link_cache: LinkCache
+    products: ProductCache
 
 
 class Door:
@@ -65,7 +67,7 @@ class Door:
         self.context = context
         self.clicks, self.cache = ClickRecorder(context), LinkCache(context)
         self.app = Flask("links")
-        self.app.extensions["passalong"] = Services(context, self.clicks, self.cache)
+        self.app.extensions["passalong"] = Services(context, self.clicks, self.cache, ProductCache(context))
         links.init_app(self.app)
         self._numbers = count(1)
         self.shop_id = self.add_shop()

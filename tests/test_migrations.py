@@ -1,17 +1,19 @@
 """The migrations make the very tables that the code names, on an empty database of either kind."""
 
+import json
 from random import Random
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import select
+from alembic.script import ScriptDirectory
+from sqlalchemy import select, text
 
 from plugin import migrations
 from plugin.database import Database
 from plugin.migrations import VERSION_TABLE, is_current, upgrade
-from plugin.models import ROLLUPS, metadata
+from plugin.models import ROLLUPS, metadata, product, shop
 from tests.rollup_truth import Story
 from tests.world import World
 
@@ -45,19 +47,47 @@ def test_rollups_are_filled_from_what_was_there_before_them(world: World, monkey
         for column in ("counts", "counts_for", "new_buyer", "net", "refunded"):
             connection.exec_driver_sql(f"ALTER TABLE pa_order DROP COLUMN {column}")
         connection.exec_driver_sql("ALTER TABLE pa_head DROP COLUMN rebuilds")
-        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0005'")
     scripts = migrations._scripts()
     monkeypatch.setattr(scripts.get_revision("0006").module, "CHUNK", 7)
-    monkeypatch.setattr(migrations, "_scripts", lambda: scripts)
-    head = scripts.get_current_head()
-    monkeypatch.setattr(scripts, "get_current_head", lambda: "0006")  # what came after it stands there already
-    upgrade(database)
-    with database.writing() as connection:
-        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{head}'")
+    _migrate_again(database, scripts, "0006", monkeypatch)
     assert _rows(database, [*names, "pa_order"]) == kept
     assert [row["net"] for row in kept["pa_order"] if row["net"]]
     story.truth().compare()
     world.books()
+
+
+def test_products_are_known_by_their_pages_after_the_upgrade(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopify, other = world.shop("shopify"), world.shop()
+    home, database = "https://shop.example.com", world.context.database
+    with database.writing() as connection:
+        connection.exec_driver_sql("DROP INDEX ix_pa_product_page")
+        connection.exec_driver_sql("ALTER TABLE pa_product DROP COLUMN page")
+        numbers = {row.key: row.id for row in connection.execute(select(shop.c.key, shop.c.id))}
+        for key, ref, url in (
+            (shopify.key, "1", f"{home}/en/products/hat?a=b"), (shopify.key, "2", None), (shopify.key, "3", home),
+            (shopify.key, "4", f"{home}/products/{'x' * 300}"), (other.key, "1", f"{home}/products/hat"),
+        ):  # fmt: skip
+            row = {"shop": numbers[key], "ref": ref, "body": json.dumps({"id": ref, "url": url, "collections": []})}
+            connection.execute(text("INSERT INTO pa_product VALUES (:shop, :ref, 1, :body)"), row)
+    _migrate_again(database, migrations._scripts(), "0008", monkeypatch)
+    with database.reading() as connection:
+        pages = connection.execute(select(product.c.shop_id, product.c.ref, product.c.page)).all()
+    assert {tuple(row) for row in pages if row[2]} == {(numbers[shopify.key], "1", "/products/hat")} and len(pages) == 5
+
+
+def _migrate_again(
+    database: Database, scripts: ScriptDirectory, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walk one migration again, whatever follows it, on a database from which what it made was taken away."""
+    newest, before = scripts.get_current_head(), scripts.get_revision(revision).down_revision
+    stand = f"UPDATE {VERSION_TABLE} SET version_num = "
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"{stand}'{before}'")
+    monkeypatch.setattr(scripts, "get_current_head", lambda: revision)
+    monkeypatch.setattr(migrations, "_scripts", lambda: scripts)
+    upgrade(database)
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"{stand}'{newest}'")
 
 
 def _rows(database: Database, names: list[str]) -> dict[str, list[dict[str, Any]]]:

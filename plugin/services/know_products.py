@@ -22,6 +22,7 @@ from plugin.services.want_task import want_once
 from plugin.shops.base import Catalogued, Sold
 
 KIND = "products"
+PAGE_LENGTH_MAX = 255
 
 
 def want_lookups(recorder: Recorder, works: Iterable[Stored]) -> None:
@@ -46,11 +47,13 @@ def keep_lookup(recorder: Recorder, work: Stored, sold: Sold) -> None:
     at = parse_moment(sold.at)
     dialect = sqlite if recorder.connection.dialect.name == "sqlite" else postgresql
     for one in sold.products:
-        wish = dialect.insert(product).values(shop_id=recorder.shop.id, ref=one.id, at=at, body=canonical(asdict(one)))
+        page = one.page if one.page is not None and len(one.page) <= PAGE_LENGTH_MAX else None
+        values = {"shop_id": recorder.shop.id, "ref": one.id, "at": at, "body": canonical(asdict(one)), "page": page}
+        wish = dialect.insert(product).values(values)
         recorder.connection.execute(
             wish.on_conflict_do_update(
                 index_elements=[product.c.shop_id, product.c.ref],
-                set_={"at": wish.excluded.at, "body": wish.excluded.body},
+                set_={"at": wish.excluded.at, "body": wish.excluded.body, "page": wish.excluded.page},
                 where=product.c.at < wish.excluded.at,
             )
         )

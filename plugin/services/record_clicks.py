@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, and_, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from plugin import shops
 from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
 from plugin.domain.rollup import MINUTE, Rollup
@@ -29,6 +30,7 @@ from plugin.errors import Unavailable
 from plugin.models import fact, link, shop
 from plugin.services.context import Context
 from plugin.services.rollups import add_rollup
+from plugin.shops.base import Catalogued
 
 FLUSH_SECONDS = 0.5
 BATCH = 2_000
@@ -194,6 +196,7 @@ class ShareLink:
     number: int
     sharer_id: int
     created_at: int
+    page: str | None  # by which the product it leads to is known; None where it leads to none
     stem: str  # the target with the UTM parameters; it always has a query
     fragment: str
     carries_content: bool  # whether utm_content is ours to set
@@ -260,6 +263,7 @@ class _Shop:
 
     name: str
     url: str
+    platform: str
     position: int
     checked_at: float
     news: int = 0
@@ -310,7 +314,7 @@ class LinkCache:
             rows = connection.execute(statement).all()
         if not rows:
             return None
-        found = _share_link(rows, known.url, self._context.now())
+        found = _share_link(rows, known, self._context.now())
         with self._changing:
             if known.news == news:  # else this answer may be older than the news; the next click asks again
                 if len(self._links) >= LINKS_MAX:
@@ -338,12 +342,13 @@ class LinkCache:
         end = select(func.coalesce(func.max(fact.c.position), 0)).where(fact.c.shop_id == shop_id).scalar_subquery()
         added = select(fact.c.sharer_id).where(fact.c.shop_id == shop_id, fact.c.kind == "sharer")
         with self._context.database.reading() as connection:
-            row = connection.execute(select(shop.c.name, shop.c.url, end).where(shop.c.id == shop_id)).one_or_none()
+            told = select(shop.c.name, shop.c.url, shop.c.platform, end).where(shop.c.id == shop_id)
+            row = connection.execute(told).one_or_none()
             if row is None:
                 return None
-            name, url, position = row
+            name, url, platform, position = row
             if known is None:
-                return self._shops.setdefault(shop_id, _Shop(name, url, position, now))
+                return self._shops.setdefault(shop_id, _Shop(name, url, platform, position, now))
             changed = set(connection.execute(added.where(fact.c.position > known.position)).scalars())
         with self._changing:
             if changed or url != known.url:
@@ -359,18 +364,20 @@ class LinkCache:
                 del self._links[key]
 
 
-def _share_link(rows: Sequence[Row[Any]], home_url: str, now: int) -> ShareLink:
+def _share_link(rows: Sequence[Row[Any]], known: _Shop, now: int) -> ShareLink:
     """Make a link of its row, joined to the facts of its sharer."""
     row = rows[0]
     facts = [one for one in rows if one.at is not None]
     in_force = max((one for one in facts if one.at <= now), key=lambda one: (one.at, one.fact_position), default=None)
-    stem, fragment, carries_content = work_out(row.target_url, home_url, row.campaign)
+    stem, fragment, carries_content = work_out(row.target_url, known.url, row.campaign)
+    adapter = shops.get(known.platform)
     return ShareLink(
         id=row.id,
         shop_id=row.shop_id,
         number=row.number,
         sharer_id=row.sharer_id,
         created_at=row.created_at,
+        page=adapter.page_of(stem) if isinstance(adapter, Catalogued) else None,
         stem=stem,
         fragment=fragment,
         carries_content=carries_content,

@@ -9,6 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 from plugin.errors import Malformed, PluginError
 from plugin.outbound import Answer, BadAnswer, Outbound
@@ -16,6 +17,7 @@ from plugin.outbound import Answer, BadAnswer, Outbound
 Headers = Mapping[str, str]  # names in lower case
 
 DEPTH_MAX = 60
+EXCERPT_MAX = 200  # signs: more than any chat shows
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _MICROS = 10**6
 # The topics of what a shop answered when asked; one that it sends under such a name is none.
@@ -52,10 +54,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product as its shop describes it now; ``price`` is a decimal string, ``collections`` the names rules go by."""
+    """A product as its shop describes it now; ``price`` is a decimal string, ``collections`` the names rules go by.
+
+    ``page`` is what ``Catalogued.page_of`` returns for the addresses under which the shop shows it.
+    """
 
     id: str
     title: str | None = None
+    description: str | None = None
+    page: str | None = None
     picture: str | None = None
     url: str | None = None
     price: str | None = None
@@ -236,6 +243,10 @@ class Connected(Shop, Asked, Protocol):
 @runtime_checkable
 class Catalogued(Asked, Protocol):
     """A platform whose shops tell of their products."""
+
+    def page_of(self, address: str) -> str | None:
+        """Return what the addresses of one product's page have in common; None for what cannot be such a page."""
+        ...
 
     def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
         """Return those of at most 100 products that the shop still has."""
@@ -418,3 +429,18 @@ def require_bare(data: Mapping[str, Any]) -> None:
 def text_of(value: object) -> str | None:
     """Return a text, or None for an empty one and for anything else."""
     return value if isinstance(value, str) and value else None
+
+
+def excerpt(value: object) -> str | None:
+    """Return the beginning of a text in one line, for a preview; None for one that says nothing."""
+    said = " ".join(value.split()) if isinstance(value, str) else ""
+    cut = f"{said[: EXCERPT_MAX - 1].rstrip()}…" if len(said) > EXCERPT_MAX else said
+    return cut or None
+
+
+def path_of(address: str) -> str:
+    """Return an address's path as it is read, without escapes and closing slashes; empty for the home page."""
+    try:
+        return unquote(urlsplit(address).path).rstrip("/")
+    except ValueError:  # no address at all
+        return ""

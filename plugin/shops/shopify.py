@@ -40,11 +40,13 @@ from plugin.shops.base import (
     ShopRefused,
     StaleCursor,
     decimal,
+    excerpt,
     ident,
     listed,
     mapping,
     money,
     optional_ident,
+    path_of,
     read_json,
     require_bare,
     required,
@@ -73,8 +75,8 @@ _PRIVACY = {
 }
 # https://shopify.dev/docs/api/admin-graphql/latest/objects/Product
 _PRODUCTS = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Product {
-  id title onlineStoreUrl featuredMedia { preview { image { url } } } collections(first: 250) { nodes { handle } }
-  priceRangeV2 { minVariantPrice { amount currencyCode } } } } }"""
+  id title handle description(truncateAt: 500) onlineStoreUrl featuredMedia { preview { image { url } } }
+  collections(first: 250) { nodes { handle } } priceRangeV2 { minVariantPrice { amount currencyCode } } } } }"""
 _TOPICS = ("orders/create", "orders/paid", "orders/updated", "orders/cancelled", *_NAMED_BY, "app/uninstalled")
 _PAYMENTS = {
     "pending": "unpaid",
@@ -91,6 +93,7 @@ _ATTRIBUTES, _PROPERTIES = ("_pa", "pa", "utm_content"), ("_pa", "pa")
 _MICROS = 10**6
 _RULE = re.compile(r"/price_rules/([0-9]{1,20})/", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_PAGE = re.compile(r"/products/[^/]+$")  # below a language or a collection too
 
 
 # --- amounts and times ------------------------------------------------------------------------------------------------
@@ -510,6 +513,9 @@ def _product(row: Mapping[str, Any]) -> Product:
     return Product(
         id=str(row["id"]).rpartition("/")[2],
         title=text_of(row.get("title")),
+        description=excerpt(row.get("description")),
+        # A shop with a storefront of its own shows a product that its online store does not have.
+        page=f"/products/{row['handle']}" if text_of(row.get("handle")) else None,
         picture=text_of(picture.get("url")),
         url=text_of(row.get("onlineStoreUrl")),
         price=text_of(price.get("amount")),
@@ -633,6 +639,10 @@ class Shopify:
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
         known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
         return _listing(_get(out, place, f"{_API}/orders.json", limit=_PER_PAGE, status="any", ids=known))
+
+    def page_of(self, address: str) -> str | None:
+        found = _PAGE.search(path_of(address))
+        return found[0] if found else None
 
     def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
         """Look products up by GraphQL, which tells all collections at once; they go by their handles."""

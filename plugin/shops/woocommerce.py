@@ -34,11 +34,13 @@ from plugin.shops.base import (
     Said,
     ShopRefused,
     decimal,
+    excerpt,
     ident,
     listed,
     mapping,
     money,
     optional_ident,
+    path_of,
     read_json,
     require_bare,
     required,
@@ -53,6 +55,8 @@ _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_crea
 _ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
 _TOPICS = ("order.created", "order.updated", "order.deleted", "order.restored", *sorted(_ACTIONS))
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_INLINE = re.compile(r"</?(?:a|b|em|i|small|span|strong|sub|sup|u)\b[^<>]*>", re.ASCII | re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 _STEP_BACK = 50
 _PER_PAGE, _PAGES_MAX = 100, 50  # the most rows WooCommerce gives at once; more refunds than any order can have
 _CANCELLED = frozenset({"cancelled", "trash"})
@@ -365,11 +369,18 @@ def _listing(answer: Answer) -> Listed:
     return Listed(said_at(answer), [(str(row["id"]), listed(row)) for row in found])
 
 
+def _plain(html: object) -> str | None:
+    """Return the beginning of what a piece of HTML says."""
+    return excerpt(unescape(_TAG.sub(" ", _INLINE.sub("", html)))) if isinstance(html, str) else None
+
+
 def _product(row: Mapping[str, Any]) -> Product:
     pictures = [one.get("src") for one in rows(row, "images")]
     return Product(
         id=ident(row.get("id"), "A product's id"),
         title=text_of(row.get("name")),
+        description=_plain(row.get("short_description")) or _plain(row.get("description")),
+        page=path_of(text_of(row.get("permalink")) or "") or None,
         picture=text_of(pictures[0]) if pictures else None,
         url=text_of(row.get("permalink")),
         price=text_of(row.get("price")),
@@ -501,6 +512,10 @@ class WooCommerce:
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
         known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
         return _listing(_get(out, place, "orders", include=known, status="any", per_page=str(_PER_PAGE)))
+
+    def page_of(self, address: str) -> str | None:
+        """Return the path; permalinks can be of any shape."""
+        return path_of(address) or None
 
     def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
         """Look products up; their collections are WooCommerce's categories, by slug."""

@@ -33,6 +33,7 @@ class FakeShopify(FakeShop):
         self.granted = 0
         self.rules: dict[int, dict[str, Any]] = {}  # price rules, each with the codes made for it
         self.products: dict[str, list[str]] = {}  # the collections of each
+        self.described: dict[str, dict[str, Any]] = {}  # what else is told of a product than of all
         self._numbers = iter(range(7_000_000_000_100, 8_000_000_000_000))
         super().__init__(clock)
 
@@ -154,11 +155,12 @@ class FakeShopify(FakeShop):
         if ref not in self.products:
             return None
         return {
-            "id": name, "title": f"Hat {ref}", "onlineStoreUrl": f"https://hats.example.com/products/{ref}",
+            "id": name, "title": f"Hat {ref}", "handle": f"hat-{ref}", "description": f"Hat {ref} of wool.",
+            "onlineStoreUrl": f"https://hats.example.com/products/hat-{ref}",
             "featuredMedia": {"preview": {"image": {"url": f"https://cdn.example.com/{ref}.png"}}},
             "collections": {"nodes": [{"handle": handle} for handle in self.products[ref]]},
             "priceRangeV2": {"minVariantPrice": {"amount": "45.01", "currencyCode": "USD"}},
-        }  # fmt: skip
+        } | self.described.get(ref, {})  # fmt: skip
 
     def _grant(self, body: Any) -> Said:
         wanted = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}

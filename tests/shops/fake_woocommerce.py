@@ -30,6 +30,7 @@ class FakeWooCommerce(FakeShop):
         self.key, self.may_only_read = KEY, False
         self.namespaces = ["wp/v2", "wc/v3"]
         self.products: dict[str, list[str]] = {}  # the categories of each
+        self.described: dict[str, dict[str, Any]] = {}  # what else is told of a product than of all
         self.coupons: dict[int, dict[str, Any]] = {}
         self.webhooks: dict[int, dict[str, Any]] = {}
         self.secrets: dict[int, str] = {}
@@ -180,9 +181,10 @@ class FakeWooCommerce(FakeShop):
     def _product(self, ref: str) -> dict[str, Any]:
         categories = [{"id": 1, "name": slug.upper(), "slug": slug} for slug in self.products[ref]]
         return {
-            "id": int(ref), "name": f"Hat {ref}", "permalink": f"https://hats.example.com/product/{ref}/",
-            "price": "45.01", "images": [{"src": f"https://hats.example.com/{ref}.png"}], "categories": categories,
-        }  # fmt: skip
+            "id": int(ref), "name": f"Hat {ref}", "permalink": f"https://hats.example.com/product/hat-{ref}/",
+            "short_description": f"<p>Hat {ref} of <b>wool</b>.</p>\n", "description": "<p>Long.</p>", "price": "45.01",
+            "images": [{"src": f"https://cdn.example.com/{ref}.png"}], "categories": categories,
+        } | self.described.get(ref, {})  # fmt: skip
 
     def _list(self, query: dict[str, str]) -> Said:
         found = [order for order in self.orders.values() if order["status"] != "trash"]
