@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import segno
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
+from werkzeug.routing import PathConverter
 
 from plugin.errors import BadSignature, Unavailable
 from plugin.link_preview import preview_page
@@ -66,8 +67,15 @@ _BUSY = plain_page(
 )
 
 
+class _Rest(PathConverter):
+    """Whatever follows, slashes first and several in a row too, which a path of werkzeug's would be led away from."""
+
+    regex, part_isolating = ".*?", False
+
+
 def init_app(app: Flask) -> None:
     """Mount the share links on an app whose ``extensions["passalong"]`` holds context, link_cache, products, clicks."""
+    app.url_map.converters["rest"] = _Rest
     app.register_blueprint(blueprint)
 
 
@@ -116,8 +124,7 @@ def qr(code: str, kind: str) -> Response:
     return Response(draw_qr(_share_url(passalong, code), kind), headers=headers)
 
 
-@blueprint.get("/s/", defaults={"rest": ""})
-@blueprint.get("/s/<path:rest>")
+@blueprint.get("/s/<rest:rest>")
 def lost(rest: str) -> Response:
     """Answer everything else below /s/ like a bad code."""
     return _not_found()

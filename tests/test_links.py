@@ -252,7 +252,7 @@ def test_fault_52_every_bad_code_meets_the_same_page(door: Door) -> None:
     paths = [
         "/s/x", "/s/", f"/s/{code[:-1]}", f"/s/{code}A", f"/s/{code}/", f"/s/{code}%20", f"/s/%00{code}",
         f"/s/{code}%0a", "/s/" + "A" * 21, "/s/" + "A" * 5_000, "/s/..", "/s/\u0430", "/s/a/b/c", "/s/x/qr.svg",
-        "/s/x/qr.png",
+        "/s/x/qr.png", "/s//", "/s//x", "/s/x//", "/s/x//y", f"/s//{code}", f"/s/{code}//qr.svg", "/s/%2Fx", "/s///",
         f"/s/{make_token(keys, door.shop_id, 1, NOW, b'12345678')}",
         f"/s/{make_code(keys, door.shop_id, 1)}", f"/s/{make_code(keys, other, 1)}", f"/s/{make_code(keys, 9, 1)}",
         f"/s/{make_code(replace(keys, sign=(replace(keys.sign[0], secret=b'x' * 32),)), door.shop_id, 1)}",

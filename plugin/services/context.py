@@ -1,9 +1,11 @@
 """What every service is given: the database, the keys, the settings and the clock. Services ask for nothing else."""
 
 import os
+import secrets as randomness
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from plugin import clock
 from plugin.database import Database
@@ -38,5 +40,11 @@ class Context:
 
 
 def worker_name() -> str:
-    """Return a name for this thread that no other living one has."""
-    return f"{os.getpid()}.{threading.get_ident()}"
+    """Return a name for this thread that no other living one has, on this machine or on another."""
+    return f"{_process_name(os.getpid())}.{threading.get_ident()}"
+
+
+@cache
+def _process_name(number: int) -> str:
+    """Return a name for the process of that number: in containers all are the first. A fork has one of its own."""
+    return f"{number}.{randomness.token_hex(8)}"
