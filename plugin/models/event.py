@@ -1,6 +1,6 @@
 """Everything that happened, numbered in the order in which it was committed."""
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
 from plugin.models.metadata import metadata
 
@@ -12,6 +12,7 @@ event = Table(
     Column("shop_id", BigInteger, nullable=False),
     Column("type", String(64), nullable=False),
     Column("data", Text, nullable=False),  # JSON object
+    Index("ix_pa_event_shop", "shop_id", "seq"),
 )
 
 # One row: the last number given. Writers hold it until they commit, so numbers become visible in order.

@@ -28,6 +28,7 @@ sharer = Table(
     Column("position", BigInteger, nullable=False),
     mac_column(),
     UniqueConstraint("shop_id", "person_id"),
+    Index("ix_pa_sharer_shop", "shop_id", "id"),
     Index("ix_pa_sharer_email", "shop_id", "email_hash"),
     Index("ix_pa_sharer_customer", "shop_id", "customer_id"),
 )

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
+from plugin.services.manage_access import add_token
 from tests.world import Shop, World
 
 PAGES = (
@@ -52,13 +53,14 @@ def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
 
 
 def plan_of(world: World, statement: str, values: Any) -> list[str]:
-    """Return the lines of the database's plan; PostgreSQL reads a whole table only where nothing else helps."""
+    """Return the lines of the database's plan; PostgreSQL reads a whole table or sorts only where it must."""
     database = world.context.database
     with database.reading() as connection:
         if database.is_sqlite:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
         else:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")
             rows = connection.exec_driver_sql(f"EXPLAIN {statement}", values).all()
     return [str(row[-1]) for row in rows]
 
@@ -80,6 +82,42 @@ def test_a_page_goes_through_no_table(world: World, shop: Shop, page: str) -> No
     for statement, values in list(seen):
         plan = plan_of(world, statement, values)
         assert not [line for line in plan if reads_a_whole_table(line)], (statement, plan)
+
+
+def crowd(world: World) -> None:
+    """Fill the tables with another shop's sharers and events, among which nobody shall look for this shop's."""
+    world.shop()
+    person = "INSERT INTO pa_person (email_hash, created_at) VALUES (:hash, 0)"
+    sharer = (
+        "INSERT INTO pa_sharer (shop_id, person_id, email_hash, created_at, position, mac)"
+        " SELECT 2, id, email_hash, 0, 1, :mac FROM pa_person WHERE email_hash = :hash"
+    )
+    event_row = "INSERT INTO pa_event (seq, at, shop_id, type, data) VALUES (:seq, 0, 2, 'plan.changed', '{}')"
+    with world.context.database.writing() as connection:
+        for number in range(2_000):
+            values = {"hash": f"crowd-{number}", "mac": b"m" * 16, "seq": 1_000 + number}
+            for statement in (person, sharer, event_row):
+                connection.execute(text(statement), values)
+        connection.exec_driver_sql("ANALYZE")
+
+
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [("/sharers?shop={shop}", "pa_sharer"), ("/sharers?shop={shop}&cursor=3", "pa_sharer"), ("/events", "pa_event")],
+)
+def test_a_list_of_one_shop_is_read_in_its_order_past_no_other_shops(
+    world: World, shop: Shop, page: str, table: str
+) -> None:
+    crowd(world)
+    if table == "pa_event":
+        world.token = add_token(world.context, "one shop", scope="read", shop_key=shop.key)["token"]
+    with statements(world.context.database.engine) as seen:
+        found = world.call("GET", page.format(shop=shop.key), expect=200)["items"]
+    assert found and {one["shop"] for one in found} == {shop.key}
+    (listing,) = (one for one in seen if f"ORDER BY {table}" in one[0] and f"FROM {table}" in one[0])
+    plan = plan_of(world, *listing)
+    assert [line for line in plan if ("SEARCH" in line or "Index Cond" in line) and "shop_id" in line], plan
+    assert not [line for line in plan if "TEMP B-TREE" in line or "Sort" in line], plan
 
 
 def cursor(world: World, shop: Shop) -> str:
