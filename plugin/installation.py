@@ -15,6 +15,7 @@ from plugin.services.check_keys import keys_fit
 from plugin.services.context import Context
 from plugin.services.find_product import ProductCache
 from plugin.services.find_storefront import StorefrontCache
+from plugin.services.hand_out_codes import CodeStock
 from plugin.services.record_clicks import ClickRecorder, LinkCache
 from plugin.services.store_delivery import Intake
 from plugin.settings import Settings, SettingsError
@@ -36,6 +37,7 @@ class Installation:
     queue: Queue
     intake: Intake
     clicks: ClickRecorder
+    codes: CodeStock
     link_cache: LinkCache
     products: ProductCache
     storefronts: StorefrontCache
@@ -45,6 +47,7 @@ class Installation:
         """Write down what still waits, and close every connection. Closing twice is closing once."""
         self.intake.stop()
         self.clicks.stop()
+        self.codes.stop()
         self.queue.stop()
         self.context.database.close()
 
@@ -87,6 +90,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
         queue=queue,
         intake=Intake(context, queue.wake),
         clicks=ClickRecorder(context),
+        codes=CodeStock(context),
         link_cache=LinkCache(context),
         products=ProductCache(context),
         storefronts=StorefrontCache(context),

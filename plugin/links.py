@@ -74,7 +74,7 @@ class _Rest(PathConverter):
 
 
 def init_app(app: Flask) -> None:
-    """Mount the share links on an app whose ``extensions["passalong"]`` holds context, link_cache, products, clicks."""
+    """Mount the share links on an app whose ``extensions["passalong"]`` is an installation."""
     app.url_map.converters["rest"] = _Rest
     app.register_blueprint(blueprint)
 
@@ -86,7 +86,10 @@ def services() -> Any:
 
 @blueprint.get("/s/<code>")
 def follow(code: str) -> Response:
-    """Lead to the shop: a visitor with a fresh token, a preview bot to a page that says what is shared."""
+    """Lead to the shop: a visitor with a fresh token, a preview bot to a page that says what is shared.
+
+    Where the link has a coupon, the visitor brings a code along; a bot takes none.
+    """
     passalong = services()
     found = _find(passalong, code)
     if found is None:
@@ -100,7 +103,10 @@ def follow(code: str) -> Response:
     context = passalong.context
     now, click = context.now(), os.urandom(CLICK_BYTES)
     token = make_token(context.keys, found.shop_id, found.number, now, click)
+    address = found.address(token)
     if environ["REQUEST_METHOD"] == "GET":
+        if found.discounts is not None and (coupon := passalong.codes.take(found.shop_id, found.id)) is not None:
+            address = found.discounts.bring_code(address, coupon)
         passalong.clicks.add(
             shop_id=found.shop_id,
             link_id=found.id,
@@ -110,7 +116,7 @@ def follow(code: str) -> Response:
             address=environ.get("REMOTE_ADDR") or "",
             user_agent=user_agent,
         )
-    return _redirect(found.address(token))
+    return _redirect(address)
 
 
 @blueprint.get("/s/<code>/qr.svg", defaults={"kind": "svg"})

@@ -266,6 +266,21 @@ class SharerChange(Given):
     referred_by = _id("shr", allow_none=True)
 
 
+class NewLinkCoupon(Given):
+    """A code for one order that each click brings along: it saves the buyer `percent` or `amount`."""
+
+    percent = fields.String(load_default=None, allow_none=True, metadata={"description": "Such as `10`."})
+    amount = fields.String(
+        load_default=None, allow_none=True, metadata={"description": "Such as `5.00`, of the shop's currency."}
+    )
+    pool = fields.Integer(
+        load_default=50,
+        strict=True,
+        validate=validate.Range(min=1, max=500),
+        metadata={"description": "How many codes are kept ready in the shop."},
+    )
+
+
 class NewLink(Given):
     """A share link to issue."""
 
@@ -273,6 +288,7 @@ class NewLink(Given):
     url = fields.String(load_default=None, allow_none=True, metadata={"description": "On the shop's own host."})
     channel = _text(255, load_default=None)
     campaign = _text(255, load_default=None)
+    coupon = fields.Nested(NewLinkCoupon, load_default=None, allow_none=True)
 
 
 class NewCoupon(Given):
@@ -461,6 +477,20 @@ class Transfer(Shown):
     payout_item = _text_or_null()
 
 
+class LinkCoupon(Shown):
+    """What the clicks on a link bring along, and how many codes there are of it."""
+
+    percent = _text_or_null()
+    amount = _text_or_null()
+    pool = fields.Integer()
+    state = fields.String(metadata={"enum": ["open", "ending", "ended"]})
+    ready = fields.Integer()
+    out = fields.Integer()
+    used = fields.Integer()
+    ran_out_at = _moment_or_null()
+    reason = _text_or_null()
+
+
 class Link(Shown):
     """A share link."""
 
@@ -471,6 +501,7 @@ class Link(Shown):
     target_url = _shown_text()
     channel = _text_or_null()
     campaign = _text_or_null()
+    coupon = fields.Nested(LinkCoupon, allow_none=True)
     created_at = _moment()
 
 

@@ -146,12 +146,13 @@ def test_every_event_holds_what_is_told_of_it(world: World) -> None:
 
 
 def _let_a_connected_shop_live(world: World) -> None:
-    """Have a shop connected, lose a webhook and an order, ask for its buyers' privacy, and leave."""
+    """Have a shop connected, run out of codes, lose a webhook and an order, ask for its buyers' privacy, and leave."""
     fake = FakeShopify(world.context.now)
     try:
         given = ("--credential", f"access_token={TOKEN}", "--secret", "secret-secret-secret")
         made = world.command("shop", "connect", "shopify", fake.url, *given)
         shop = Shop(world, made | {"webhook_secret": "secret-secret-secret"})
+        shop.click(shop.link(shop.sharer("dan"), coupon={"percent": "10", "pool": 1}))  # before the first one is made
         fake.webhooks.popitem()
         fake.place("10.00")
         world.command("reconcile", "--shop", shop.key)

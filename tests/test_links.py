@@ -35,6 +35,7 @@ from plugin.models import click, fact, link, person, sharer, shop
 from plugin.services import record_clicks
 from plugin.services.context import Context
 from plugin.services.find_product import ProductCache
+from plugin.services.hand_out_codes import CodeStock
 from plugin.services.record_clicks import ClickRecorder, LinkCache, work_out
 from plugin.settings import load
 from plugin.signing import make_code, make_token, read_token
@@ -57,6 +58,7 @@ class Services:
     clicks: ClickRecorder
     link_cache: LinkCache
     products: ProductCache
+    codes: CodeStock
 
 
 class Door:
@@ -67,7 +69,8 @@ class Door:
         self.context = context
         self.clicks, self.cache = ClickRecorder(context), LinkCache(context)
         self.app = Flask("links")
-        self.app.extensions["passalong"] = Services(context, self.clicks, self.cache, ProductCache(context))
+        others = ProductCache(context), CodeStock(context)
+        self.app.extensions["passalong"] = Services(context, self.clicks, self.cache, *others)
         links.init_app(self.app)
         self._numbers = count(1)
         self.shop_id = self.add_shop()

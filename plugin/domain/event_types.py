@@ -3,6 +3,7 @@
 EVENT_TYPES = (
     "code.leaked",
     "commission.changed",
+    "link.codes_ran_out",
     "link.issued",
     "order.attributed",
     "order.decided",

@@ -6,7 +6,7 @@ from plugin.models.coupon import coupon
 from plugin.models.endpoint import endpoint, event_delivery, event_replay
 from plugin.models.event import event, event_head
 from plugin.models.inbox import delivery
-from plugin.models.link import click, link
+from plugin.models.link import click, link, link_code, link_coupon
 from plugin.models.metadata import metadata
 from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
@@ -38,6 +38,8 @@ __all__ = [
     "head",
     "idempotency",
     "link",
+    "link_code",
+    "link_coupon",
     "lot",
     "metadata",
     "note",

@@ -84,7 +84,7 @@ fact = Table(
     metadata,
     number_column(),
     Column("shop_id", ForeignKey("pa_shop.id"), nullable=False),
-    Column("kind", String(16), nullable=False),  # sharer, code, manual, hold, deleted, products, release, payout, item
+    Column("kind", String(16), nullable=False),  # of sharer, code, click_code, manual, hold, deleted, products
     Column("at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("actor", String(255), nullable=False),

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from plugin.models import delivery
 from plugin.services import (
     ask_shop,
+    fill_codes,
     find_leaks,
     keep_privacy,
     know_products,
@@ -26,6 +27,7 @@ KINDS: Mapping[str, Kind] = {
     reach_shop.KIND: ask_shop.ASK,
     reconcile_shop.KIND: reconcile_shop.RECONCILE,
     make_coupon.KIND: make_coupon.MAKE,
+    fill_codes.KIND: fill_codes.LOOK_AFTER,
     find_leaks.KIND: find_leaks.WATCH,
     know_products.KIND: look_up.LOOK_UP,
     process_inbox.PRIVACY: keep_privacy.PRIVACY,

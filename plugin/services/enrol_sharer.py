@@ -20,6 +20,8 @@ from plugin.services.recorder import Recorder, insert_new, recording
 from plugin.services.settle_order import CODE_LENGTH_MAX, resettle
 
 CODES_MAX = 50
+# Whose a code is: one that the sharer holds and passes on, and one for a single order that a click was given.
+CODE_KINDS = ("code", "click_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,18 @@ def give_code(recorder: Recorder, sharer_id: int, code: str) -> None:
     _settle_concerned(recorder, sharer_id, names, None, None, at)
 
 
+def give_click_codes(recorder: Recorder, sharer_id: int, codes: Sequence[str]) -> list[str]:
+    """Give a sharer new codes that their clicks bring along; return those of them that were nobody's before.
+
+    No order can carry one yet, so nothing is settled again.
+    """
+    free = [code for code in codes if _holder(recorder.connection, recorder.shop.id, normalise_code(code)) is None]
+    at = max(date_of_change(recorder), standing(recorder.connection, sharer_id).since)
+    for code in free:
+        recorder.add_fact("click_code", {"code": code}, at=at, sharer_id=sharer_id, code=normalise_code(code))
+    return free
+
+
 def take_code(recorder: Recorder, sharer_id: int, code: str) -> None:
     """Take a coupon code from a sharer from now on; one that is another's by now stays theirs."""
     name = normalise_code(code)
@@ -183,7 +197,7 @@ def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, t
 def _holder(connection: Connection, shop_id: int, name: str) -> Any:
     return connection.execute(
         select(fact)
-        .where(fact.c.shop_id == shop_id, fact.c.kind == "code", fact.c.code == name)
+        .where(fact.c.shop_id == shop_id, among(fact.c.kind, CODE_KINDS), fact.c.code == name)
         .order_by(fact.c.at.desc(), fact.c.position.desc())
         .limit(1)
     ).one_or_none()

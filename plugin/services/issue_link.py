@@ -10,12 +10,23 @@ from plugin.errors import BadRequest, Unavailable
 from plugin.models import link, shop
 from plugin.services import public_id
 from plugin.services.context import Context
+from plugin.services.fill_codes import open_pool
+from plugin.services.make_coupon import check_worth, require_coupons
 from plugin.services.recorder import recording
 from plugin.signing import make_code
 
 _NUMBERS = 2**32
 _URL_LENGTH_MAX = 2_000
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+@dataclass(frozen=True, slots=True)
+class NewLinkCoupon:
+    """A code for one order that each click shall bring along; it saves the buyer ``percent`` or ``amount``."""
+
+    percent: str | None
+    amount: str | None
+    pool: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,16 @@ def issue_link(
     url: str | None,
     channel: str | None,
     campaign: str | None,
+    coupon: NewLinkCoupon | None = None,
     actor: str,
 ) -> IssuedLink:
-    """Issue a link for a sharer; raise BadRequest where it would lead away from the shop."""
+    """Issue a link for a sharer.
+
+    Raise BadRequest where it would lead away from the shop or its coupon is no discount, and Conflict where the shop
+    makes no codes.
+    """
+    if coupon is not None:
+        check_worth(coupon.percent, coupon.amount)
     with recording(context, shop_id, actor=actor) as recorder:
         home = recorder.connection.execute(select(shop.c.url).where(shop.c.id == shop_id)).scalar_one()
         target = check_target(home, url)
@@ -77,6 +95,9 @@ def issue_link(
             "created_at": recorder.now,
         }
         made = recorder.add_row(link, row)
+        if coupon is not None:
+            require_coupons(context, recorder.shop)
+            open_pool(recorder, made, coupon.percent, coupon.amount, coupon.pool)
         recorder.emit(
             "link.issued",
             {"shop": recorder.shop.key, "sharer": public_id.show(public_id.SHARER, sharer_id), "code": code},

@@ -42,11 +42,10 @@ def make_coupon(context: Context, row: Row[Any], new: NewCoupon, *, actor: str) 
     ``row`` is the sharer's. Raise Conflict where the code is somebody's or the shop cannot be asked, BadRequest for a
     discount that is none.
     """
-    _check(new)
-    code = new.code or "".join(randomness.choice(_LETTERS) for _ in range(_LENGTH))
+    check_worth(new.percent, new.amount)
+    code = new.code or make_up_code(_LENGTH)
     with recording(context, row.shop_id, actor=actor) as recorder:
-        if not isinstance(shops.get(recorder.shop.platform), Discounting) or not can_ask(context, recorder.shop):
-            raise Conflict("no_coupons", "No codes can be made in this shop. Connect it, or make them there by hand.")
+        require_coupons(context, recorder.shop)
         give_code(recorder, row.id, code)
         values = {
             "shop_id": row.shop_id, "sharer_id": row.id, "code": code.strip(), "percent": new.percent,
@@ -68,16 +67,28 @@ def end_coupon(context: Context, row: Row[Any], *, actor: str) -> None:
             want(recorder.connection, row.shop_id, KIND, str(row.id), {}, now=recorder.now)
 
 
-def _check(new: NewCoupon) -> None:
-    if (new.percent is None) == (new.amount is None):
+def make_up_code(length: int) -> str:
+    """Return a code that nobody guesses."""
+    return "".join(randomness.choice(_LETTERS) for _ in range(length))
+
+
+def check_worth(percent: str | None, amount: str | None) -> None:
+    """Raise BadRequest unless one of the two is a discount."""
+    if (percent is None) == (amount is None):
         raise BadRequest("invalid", "Some fields are not right.", fields={"percent": ["Give percent or amount."]})
-    name = "percent" if new.percent is not None else "amount"
+    name = "percent" if percent is not None else "amount"
     try:
-        worth = parse_rate(new.percent) if new.percent is not None else parse_micros(new.amount)
+        worth = parse_rate(percent) if percent is not None else parse_micros(amount)
     except Malformed as error:
         raise BadRequest("invalid", "Some fields are not right.", fields={name: [error.message]}) from None
     if worth <= 0:
         raise BadRequest("invalid", "Some fields are not right.", fields={name: ["Must be more than 0."]})
+
+
+def require_coupons(context: Context, row: Row[Any]) -> None:
+    """Raise Conflict unless codes can be made in the shop of that row."""
+    if not isinstance(shops.get(row.platform), Discounting) or not can_ask(context, row):
+        raise Conflict("no_coupons", "No codes can be made in this shop. Connect it, or make them there by hand.")
 
 
 # --- in the shop ------------------------------------------------------------------------------------------------------

@@ -27,10 +27,10 @@ from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
 from plugin.domain.rollup import MINUTE, Rollup
 from plugin.errors import Unavailable
-from plugin.models import fact, link, shop
+from plugin.models import fact, link, link_coupon, shop
 from plugin.services.context import Context
 from plugin.services.rollups import add_rollup
-from plugin.shops.base import Catalogued
+from plugin.shops.base import Catalogued, Discounting
 
 FLUSH_SECONDS = 0.5
 BATCH = 2_000
@@ -202,6 +202,7 @@ class ShareLink:
     carries_content: bool  # whether utm_content is ours to set
     may_earn: bool  # whether the sharer is not suspended; who is pending may be approved before the order
     until: int  # when a later fact begins to count
+    discounts: Discounting | None  # how the shop takes the code that each click brings along, where one does
 
     def address(self, token: str) -> str:
         """Return where a click leads."""
@@ -306,10 +307,14 @@ class LinkCache:
     def _load(self, known: _Shop, shop_id: int, number: int) -> ShareLink | None:
         news = known.news
         statement = (
-            select(link, fact.c.at, fact.c.position.label("fact_position"), fact.c.body)
+            select(
+                link, fact.c.at, fact.c.position.label("fact_position"), fact.c.body,
+                link_coupon.c.state.label("coupon_state"),
+            )
+            .outerjoin(link_coupon, link_coupon.c.link_id == link.c.id)
             .outerjoin(fact, and_(fact.c.sharer_id == link.c.sharer_id, fact.c.kind == "sharer"))
             .where(link.c.shop_id == shop_id, link.c.number == number)
-        )
+        )  # fmt: skip
         with self._context.database.reading() as connection:
             rows = connection.execute(statement).all()
         if not rows:
@@ -382,6 +387,7 @@ def _share_link(rows: Sequence[Row[Any]], known: _Shop, now: int) -> ShareLink:
         fragment=fragment,
         carries_content=carries_content,
         may_earn=in_force is None or json.loads(in_force.body)["status"] != SUSPENDED,
+        discounts=adapter if row.coupon_state == "open" and isinstance(adapter, Discounting) else None,
         until=min((one.at for one in facts if one.at > now), default=_FOREVER),
     )
 

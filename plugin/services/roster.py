@@ -118,7 +118,9 @@ def _token(claim: Any, links: Mapping[int, Any]) -> Token | None:
 def _codes(connection: Connection, shop_id: int, names: Collection[str]) -> dict[str, tuple[CodeFact, ...]]:
     if not names:
         return {}
-    known = select(fact).where(fact.c.shop_id == shop_id, among(fact.c.code, names), fact.c.kind == "code")
+    known = select(fact).where(
+        fact.c.shop_id == shop_id, among(fact.c.code, names), among(fact.c.kind, ("code", "click_code"))
+    )
     rows = connection.execute(known.order_by(fact.c.id))
     found: dict[str, list[CodeFact]] = {}
     for row in rows:

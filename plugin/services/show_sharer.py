@@ -1,4 +1,4 @@
-"""Sharers and their links as the API shows them. Reads, never writes."""
+"""Sharers as the API shows them. Reads, never writes."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select
 from plugin.database import among
 from plugin.domain.moment import format_moment
 from plugin.errors import NotFound
-from plugin.models import fact, link, person, sharer, shop
+from plugin.models import fact, person, sharer, shop
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import current_codes
@@ -96,34 +96,5 @@ def _show_one(row: Row[Any], facts: Sequence[Row[Any]], codes: Sequence[str]) ->
         "referred_by": public_id.show_optional(public_id.SHARER, now["inviter"]),
         "codes": list(codes),
         "since": format_moment(facts[0].at),
-        "created_at": format_moment(row.created_at),
-    }
-
-
-def show_link(context: Context, number: int) -> dict[str, Any]:
-    """Return a link as the API shows it."""
-    with context.database.reading() as connection:
-        return _show_link(context, connection.execute(select(link).where(link.c.id == number)).one())
-
-
-def list_links(context: Context, sharer_id: int, *, before: int | None, limit: int) -> dict[str, Any]:
-    """Return a page of a sharer's links, newest first."""
-    wanted = select(link).where(link.c.sharer_id == sharer_id).order_by(link.c.id.desc()).limit(limit + 1)
-    if before is not None:
-        wanted = wanted.where(link.c.id < before)
-    with context.database.reading() as connection:
-        rows = connection.execute(wanted).all()
-    return page([_show_link(context, row) for row in rows[:limit]], rows, limit)
-
-
-def _show_link(context: Context, row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": public_id.show(public_id.LINK, row.id),
-        "sharer": public_id.show(public_id.SHARER, row.sharer_id),
-        "code": row.code,
-        "share_url": f"{context.settings.base_url}/s/{row.code}",
-        "target_url": row.target_url,
-        "channel": row.channel,
-        "campaign": row.campaign,
         "created_at": format_moment(row.created_at),
     }

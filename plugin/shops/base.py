@@ -292,6 +292,10 @@ class Discounting(Asked, Protocol):
         """Have a code be worth nothing from now on; one that is gone is as good."""
         ...
 
+    def bring_code(self, address: str, code: str) -> str:
+        """Return where on the shop a visitor of that address goes so that the code comes to the checkout with them."""
+        ...
+
 
 def sold_body(sold: Sold) -> bytes:
     """Return the body of the delivery in which a look-up is kept; the same whatever the platform."""

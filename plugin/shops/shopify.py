@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from plugin.errors import BadRequest, BadSignature, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
@@ -704,6 +704,15 @@ class Shopify:
         answer = _call(out, place, "DELETE", f"{_API}/price_rules/{ref}.json")
         if answer.status not in (200, 204, 404):
             raise _refusal(answer)
+
+    def bring_code(self, address: str, code: str) -> str:
+        """Lead by the shop's own page that keeps a code for the checkout.
+
+        https://help.shopify.com/manual/discounts/managing-discount-codes
+        """
+        parts = urlsplit(address)
+        home = f"{parts.scheme}://{parts.netloc}"
+        return f"{home}/discount/{quote(code, safe='')}?redirect={quote(address.removeprefix(home), safe='')}"
 
     def new_secret(self) -> str:
         return randomness.token_hex(32)

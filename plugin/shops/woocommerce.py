@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from plugin.errors import BadRequest, BadSignature, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
@@ -544,6 +544,11 @@ class WooCommerce:
         answer = _send(out, place, "DELETE", f"coupons/{ref}")
         if answer.status not in (200, 404, 410):
             raise ShopRefused(f"WooCommerce did not end the coupon (status {answer.status}).")
+
+    def bring_code(self, address: str, code: str) -> str:
+        """Name the code in the query, where the lines in docs/shops/woocommerce.md look for it."""
+        page, mark, fragment = address.partition("#")
+        return f"{page}{'&' if '?' in page else '?'}pa_code={quote(code, safe='')}{mark}{fragment}"
 
     def new_secret(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()
