@@ -32,6 +32,10 @@ test: lint ## Lint, then run every test
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the tests in a browser." && \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || { \
 		echo "The tests in a browser need Chromium: install it (on Debian: apt-get install chromium)." >&2; exit 1; }
+	@command -v php >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing PHP for the tests of the lines for WooCommerce." && \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends php-cli >/dev/null; } || \
+		echo "The lines for WooCommerce are not tested without PHP: install it (on Debian: apt-get install php-cli)." >&2
 	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/tests.stamp ## Check style, types and what may import what
