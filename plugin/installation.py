@@ -17,6 +17,7 @@ from plugin.services.find_product import ProductCache
 from plugin.services.find_storefront import StorefrontCache
 from plugin.services.hand_out_codes import CodeStock
 from plugin.services.record_clicks import ClickRecorder, LinkCache
+from plugin.services.show_poster import Posters
 from plugin.services.store_delivery import Intake
 from plugin.settings import Settings, SettingsError
 
@@ -40,6 +41,7 @@ class Installation:
     codes: CodeStock
     link_cache: LinkCache
     products: ProductCache
+    posters: Posters
     storefronts: StorefrontCache
     identify: Identify | None = None
 
@@ -93,6 +95,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
         codes=CodeStock(context),
         link_cache=LinkCache(context),
         products=ProductCache(context),
+        posters=Posters(context),
         storefronts=StorefrontCache(context),
         identify=identify,
     )

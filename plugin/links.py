@@ -1,4 +1,4 @@
-"""The share-link redirect and its QR pictures: the hot door of the shoppers. No session, no cookie, no schema library.
+"""The share-link redirect and its pictures: the hot door of the shoppers. No session, no cookie, no schema library.
 
 Whatever is wrong with a code, the answer is one and the same page, so that trying codes teaches nothing.
 """
@@ -15,6 +15,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.routing import PathConverter
 
 from plugin.errors import BadSignature, Unavailable
+from plugin.languages import LANGUAGES, choose
 from plugin.link_preview import preview_page
 from plugin.plain_page import POLICY, plain_page
 from plugin.services.record_clicks import ShareLink
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 RETRY_AFTER_SECONDS = 10
+POSTER_LASTS_SECONDS = 3_600  # it shows a name, which may change
+POSTER_TRIED_SECONDS = 60  # of one whose picture could not be had
 _USER_AGENT_READ = 400  # preview bots name themselves well before that
 
 blueprint = Blueprint("links", __name__)
@@ -130,6 +133,33 @@ def qr(code: str, kind: str) -> Response:
     return Response(draw_qr(_share_url(passalong, code), kind), headers=headers)
 
 
+@blueprint.get("/s/<code>/poster.png")
+def poster(code: str) -> Response:
+    """Draw a poster of what is shared, to be kept and posted where a link alone would be lost."""
+    passalong = services()
+    found = _find(passalong, code)
+    if found is None:
+        return _not_found()
+    asked = request.args.get("lang", "")
+    plan = passalong.posters.plan(
+        found,
+        passalong.products.find(found.shop_id, found.page),
+        shop=passalong.link_cache.shop_name(found.shop_id),
+        address=_share_url(passalong, code),
+        language=asked if asked in LANGUAGES else choose(request.accept_languages),
+    )
+    headers = [
+        ("Content-Type", "image/png"),
+        ("Cache-Control", f"public, max-age={POSTER_LASTS_SECONDS if plan.is_whole else POSTER_TRIED_SECONDS}"),
+        ("Vary", "Accept-Language"),
+        ("ETag", f'"{plan.key}"'),
+        ("X-Robots-Tag", "noindex"),
+    ]
+    if request.if_none_match.contains_weak(plan.key):
+        return Response(status=304, headers=headers)
+    return Response(passalong.posters.show(plan), headers=headers)
+
+
 @blueprint.get("/s/<rest:rest>")
 def lost(rest: str) -> Response:
     """Answer everything else below /s/ like a bad code."""
@@ -176,7 +206,8 @@ def _share_url(passalong: Any, code: str) -> str:
 
 def _preview(passalong: Any, found: ShareLink, code: str) -> Response:
     name = passalong.link_cache.shop_name(found.shop_id)
-    product = passalong.products.find(found.shop_id, found.page)
+    known = passalong.products.find(found.shop_id, found.page)
+    product = known.product if known is not None else None
     page = preview_page(name, product, _share_url(passalong, code), request.accept_languages)
     return Response(page, 200, _PAGE_HEADERS)
 

@@ -35,6 +35,7 @@ from plugin.services.context import Context
 from plugin.services.erase_bodies import forget
 from plugin.services.keep_answer import open_answer
 from plugin.services.process_inbox import drain, unseal
+from plugin.services.show_poster import drawn_posters
 from plugin.shops.base import Request
 
 BATCH = 50
@@ -102,6 +103,8 @@ def _erase(context: Context, buyer: Buyer, shop_id: int | None) -> dict[str, int
     bodies = sum(_erase_deliveries(context, buyer, one) for one in shop_ids)
     with context.database.writing() as connection:
         persons = _erase_persons(context, connection, buyer, shop_id)
+    if persons:
+        drawn_posters(context).clear()
     return {"erased_bodies": bodies, "persons": persons}
 
 

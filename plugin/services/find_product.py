@@ -1,4 +1,4 @@
-"""Finding the product that a share link leads to, for the previews that programs draw of it.
+"""Finding the product that a share link leads to, for its previews and its posters.
 
 A chat asks several times within a second and then keeps the preview for days, so an answer is good for a minute here,
 and where the database is away the preview does without.
@@ -7,6 +7,7 @@ and where the database is away the preview does without.
 import json
 import logging
 import time
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,14 +21,22 @@ KNOWN_MAX = 5_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A product, and when its shop told of it."""
+
+    product: Product
+    at: int
+
+
 class ProductCache:
     """The products that previews showed lately, by shop and page; also that there was none."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._known: dict[tuple[int, str], tuple[float, Product | None]] = {}
+        self._known: dict[tuple[int, str], tuple[float, Known | None]] = {}
 
-    def find(self, shop_id: int, page: str | None) -> Product | None:
+    def find(self, shop_id: int, page: str | None) -> Known | None:
         """Return the product of that page, the one asked about last where there are several; None where it is unknown.
 
         ``page`` is what the shop's ``page_of`` returned for the link's target.
@@ -38,14 +47,14 @@ class ProductCache:
         asked_at, found = self._known.get((shop_id, page), (None, None))
         if asked_at is not None and now - asked_at < FRESH_SECONDS:
             return found
-        wanted = select(product.c.body).where(product.c.shop_id == shop_id, product.c.page == page)
+        wanted = select(product.c.body, product.c.at).where(product.c.shop_id == shop_id, product.c.page == page)
         try:
             with self._context.database.reading() as connection:
-                body = connection.execute(wanted.order_by(product.c.at.desc()).limit(1)).scalar_one_or_none()
+                row = connection.execute(wanted.order_by(product.c.at.desc()).limit(1)).one_or_none()
         except SQLAlchemyError as error:
             _log.error("A product of shop %s could not be looked up: %s", shop_id, type(error).__name__)
             return found
-        found = None if body is None else read_product(json.loads(body))
+        found = None if row is None else Known(read_product(json.loads(row.body)), row.at)
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
         self._known[shop_id, page] = now, found
