@@ -20,7 +20,15 @@ from plugin.errors import PluginError
 from plugin.installation import EXTENSION, Identify, Installation, open_installation
 from plugin.settings import Settings, load
 
-PACKAGES = ("webhooks", "plugin.links", "plugin.storefront", "plugin.grants", "plugin.api", "admin_ui")
+PACKAGES = (
+    "webhooks",
+    "plugin.links",
+    "plugin.storefront",
+    "plugin.grants",
+    "plugin.unsubscribe",
+    "plugin.api",
+    "admin_ui",
+)
 _HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),

@@ -8,10 +8,12 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from email.headerregistry import Address, HeaderRegistry
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from plugin.errors import PluginError
 
@@ -116,6 +118,15 @@ def _mail_url(value: object) -> str:
     if server and server["host"] and server["path"] in (None, "/") and server["query"] is None:
         return f"{scheme}://{rest.removesuffix('/')}"
     raise _Wrong("must be smtp://user:password@host:port (special characters as %23 for #), or empty to log mails.")
+
+
+def _mail_from(value: object) -> str:
+    text = _text(value)
+    header = HeaderRegistry()("From", text)
+    found: Sequence[Address] = getattr(header, "addresses", ())
+    if header.defects or len(found) != 1 or not (found[0].username and found[0].domain):
+        raise _Wrong("must be an e-mail address, or a name and one: Tea House <hello@shop.example.com>.")
+    return text
 
 
 def _base_url(value: object) -> str:
@@ -228,6 +239,14 @@ SETTINGS = (
         _mail_url,
         secret=True,
     ),
+    Setting(
+        "mail_from",
+        "e-mail",
+        None,
+        "`Passalong <no-reply@HOST>`, of the base URL's host",
+        "whom the mails come from",
+        _mail_from,
+    ),
     Setting("workers", "number", 2, "2", "threads of the embedded worker; 0 = web only", _whole_number(0, 64)),
     Setting(
         "max_body_bytes",
@@ -268,6 +287,7 @@ class Settings:
     base_url: str
     instance: Path
     mail_url: str
+    mail_from: str
     workers: int
     max_body_bytes: int
     keep_bodies_days: int
@@ -305,7 +325,7 @@ def load(environ: Mapping[str, str] | None = None, overrides: Mapping[str, objec
 
 
 def _with_places(given: dict[str, Any]) -> Settings:
-    """Work out the defaults that hang on other settings: the database in the instance, the queue beside it."""
+    """Work out the defaults that hang on other settings: the database in the instance, the queue beside it, …"""
     instance, database_url = given["instance"], given["database_url"]
     given["keys"] = given["keys"] or ""
     if database_url is None:
@@ -313,6 +333,10 @@ def _with_places(given: dict[str, Any]) -> Settings:
     if given["queue_url"] is None:
         in_file = database_url.startswith("sqlite:")
         given["queue_url"] = f"sqlite:///{instance}/huey.db" if in_file else _queue_url(database_url)
+    if given["mail_from"] is None:
+        host = urlsplit(given["base_url"]).hostname
+        literal = f"[IPv6:{host}]" if ":" in host else f"[{host}]" if re.fullmatch("[0-9.]+", host) else host
+        given["mail_from"] = f"Passalong <no-reply@{literal}>"
     return Settings(**given)
 
 

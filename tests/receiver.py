@@ -60,7 +60,8 @@ class Certificate:
         file.write_bytes(pem + public)
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.load_cert_chain(file)
-        self.client = ssl.create_default_context(cadata=public.decode())
+        self.public = public.decode()
+        self.client = ssl.create_default_context(cadata=self.public)
 
 
 def answer(status: int, *headers: str, body: bytes = b"") -> bytes:

@@ -31,6 +31,7 @@ def test_without_any_setting_everything_has_its_documented_default() -> None:
         base_url="http://127.0.0.1:8000",
         instance=here,
         mail_url="",
+        mail_from="Passalong <no-reply@[127.0.0.1]>",
         workers=2,
         max_body_bytes=2097152,
         keep_bodies_days=90,

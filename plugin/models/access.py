@@ -17,6 +17,7 @@ owner = Table(
     Column("totp", LargeBinary),  # sealed; null: no second factor yet
     Column("totp_step", BigInteger),  # of the last code that was taken, so that none is taken twice
     Column("ended_at", BigInteger),
+    Column("mail_choices", Text),  # JSON object, as of a person
 )
 
 session = Table(

@@ -12,6 +12,7 @@ person = Table(
     Column("email", Text),  # both are emptied when the person is erased; the hash stays
     Column("name", Text),
     Column("locale", String(16)),
+    Column("mail_choices", Text),  # JSON object of what was turned off, or on again; see services.choose_mails
     Column("created_at", BigInteger, nullable=False),
     Column("erased_at", BigInteger),
 )

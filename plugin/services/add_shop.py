@@ -24,6 +24,7 @@ from plugin.services.reconcile_shop import want_reconciling
 from plugin.services.recorder import open_chain, recording
 from plugin.services.secret_ring import new_ring, turn_ring
 from plugin.services.shop_secrets import SECRETS, seal_credentials
+from plugin.services.want_digests import want_digests
 from plugin.shops.base import Connected, Place
 
 _KEY_BYTES = 8
@@ -95,6 +96,7 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         recorder.add_row(plan, {"version": 1, "in_force_from": 0, "put_at": now, "body": body})
         recorder.emit("shop.added", {"shop": row["key"], "platform": new.platform})
         want_watching(recorder.connection, shop_id, now=now)
+        want_digests(recorder.connection, shop_id, now=now)
         if isinstance(adapter, Connected) and has_credentials(adapter, Place(home, new.credentials or {})):
             want_reconciling(recorder.connection, shop_id, now=now)
     return {

@@ -17,6 +17,9 @@ from plugin.services import (
     process_inbox,
     reach_shop,
     reconcile_shop,
+    send_mail,
+    want_digests,
+    want_mail,
 )
 from plugin.services.context import Context
 from plugin.services.process_inbox import Tally, drain
@@ -31,6 +34,8 @@ KINDS: Mapping[str, Kind] = {
     find_leaks.KIND: find_leaks.WATCH,
     know_products.KIND: look_up.LOOK_UP,
     process_inbox.PRIVACY: keep_privacy.PRIVACY,
+    want_digests.KIND: want_digests.WANT,
+    want_mail.KIND: send_mail.SEND,
 }
 TURN_SECONDS = 5.0  # how long the inbox and the tasks have before the events get their turn
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand

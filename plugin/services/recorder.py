@@ -33,6 +33,7 @@ from plugin.models import (
 from plugin.services.context import AccountKey, Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac, transfer_id
 from plugin.services.rollups import add_rollup
+from plugin.services.want_mail import want_first_commission_mails
 
 _SHOP_SIDE = frozenset(ledger.SHOP_PURPOSES)
 _COUNTED = ("states", "decisions", "facts", "transfers")
@@ -99,6 +100,8 @@ class Recorder:
         self._wanted: list[tuple[dict[str, Any], AccountKey, AccountKey]] = []
         self._events: list[tuple[str, str]] = []
         self._opened: dict[AccountKey, int] = {}
+        self._first: set[AccountKey] = set()  # accounts that this transaction is the first to use
+        self._first_orders: dict[int, int] = {}
         self.rollup = Rollup(ZoneInfo(shop_row.timezone))
 
     # --- what may be written ----------------------------------------------------------------------------------------
@@ -204,6 +207,7 @@ class Recorder:
                 names = ("shop_id", "sharer_id", "currency", "purpose")
                 rows = [dict(zip(names, key, strict=True)) | {"live": live, "balance": 0} for key in sorted(missing)]
                 insert_new(self.connection, account, rows)
+                self._first |= missing
             if missing:
                 self._opened.update(self._find(missing))
                 missing -= self._opened.keys()
@@ -224,6 +228,8 @@ class Recorder:
         if self._wanted:
             numbers = self._accounts(key for _, source, target in self._wanted for key in (source, target))
             for row, source, target in self._wanted:
+                if self._first and target in self._first and target[3] == ledger.PENDING:
+                    self._first_orders.setdefault(row["sharer_id"], row["order_id"])
                 row |= {"from_account": numbers[source], "to_account": numbers[target]}
                 self._buffers[transfer].append(self._seal(transfer, row, row.pop("ref"), "transfers"))
             self._wanted.clear()
@@ -233,6 +239,8 @@ class Recorder:
 
     def _close(self) -> None:
         self.flush()
+        if self._first_orders:
+            want_first_commission_mails(self.connection, self.shop, self._first_orders, now=self.now)
         add_rollup(self.connection, self.shop.id, self.rollup)
         if not self._macs:
             self._write_events()

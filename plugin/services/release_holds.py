@@ -11,6 +11,7 @@ from plugin.domain.money import format_minor
 from plugin.models import lot, orders, shop
 from plugin.services.context import Context
 from plugin.services.recorder import recording
+from plugin.services.want_mail import want_ready_mails
 
 BATCH = 500
 
@@ -83,6 +84,8 @@ def _release_some(context: Context, shop_id: int, moment: int, actor: str, total
         recorder.connection.execute(
             update(orders).where(among(orders.c.id, refs)).values(released=recorder.position)
         )
+        sharers = {one.sharer_id for one in pending}
+        want_ready_mails(recorder.connection, recorder.shop, sharers, now=recorder.now)
     total.count += batch.count
     total.amounts.update(batch.amounts)
     return len(rows) == BATCH

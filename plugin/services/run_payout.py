@@ -26,6 +26,7 @@ from plugin.services.context import Context
 from plugin.services.enrol_sharer import statuses_of
 from plugin.services.recorder import Recorder, recording
 from plugin.services.roster import load_plans
+from plugin.services.want_mail import PAID, PAYOUT_FAILED, want_payout_mail
 
 # What the transfers of a lot are called when its item goes somewhere: (for what was earned, for a debt netted).
 _KINDS = {
@@ -35,6 +36,8 @@ _KINDS = {
     states.CANCELLED: ("give_back", "give_back_debt"),
     states.RETURNED: ("return", "return_debt"),
 }
+# Which mail tells a sharer what came of a payment.
+_MAILS = {states.PAID: PAID, states.FAILED: PAYOUT_FAILED, states.RETURNED: PAYOUT_FAILED}
 _MINIMUM_MAX = 2**63 - 1  # what the column holds, and more than any balance
 
 
@@ -309,6 +312,9 @@ def mark_payout_item(
                 "currency": batch.currency,
                 "net": format_minor(item.net, batch.currency),
             },
+        )
+        want_payout_mail(
+            recorder.connection, recorder.shop, _MAILS[state], item_id, item.sharer_id, now=recorder.now
         )
         _settle_when_done(recorder, number)
 

@@ -43,6 +43,13 @@ class Task:
     attempts: int
 
 
+class Hopeless(PluginError):
+    """Trying again would not help: the task has failed, with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("hopeless_task", reason)
+
+
 Write = Callable[[Connection], None]
 
 
@@ -158,6 +165,7 @@ def _put_off(context: Context, kind: Kind, one: Task, error: Exception, ran: Ran
     now = context.now()
     reason = error.message if isinstance(error, PluginError) else f"It failed: {type(error).__name__}."
     is_last = not isinstance(error, Busy) and not kind.is_tireless and one.attempts >= len(PAUSES)
+    is_last = is_last or isinstance(error, Hopeless)
     pause = PAUSES[min(one.attempts, len(PAUSES) - 1)]
     later = now + (min(pause, TIRELESS_PAUSE_MAX) if kind.is_tireless else pause) * SECOND
     if isinstance(error, Busy):

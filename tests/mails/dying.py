@@ -1,0 +1,29 @@
+"""A process that hands one mail over and is killed before it can write that down; test_sending.py starts it."""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from plugin import mail
+from plugin.app import create_app
+from plugin.services.do_work import do_work
+from plugin.settings import load
+
+
+def main(told: dict[str, Any]) -> None:
+    send = mail.send
+
+    def dying(*args: Any, **more: Any) -> None:
+        send(*args, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    mail.send = dying
+    context = create_app(load({}, told["settings"])).extensions["passalong"].context
+    object.__setattr__(context, "now", lambda: told["now"])
+    do_work(context)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
