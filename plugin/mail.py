@@ -19,10 +19,13 @@ from email.utils import format_datetime
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from plugin.domain.moment import SECOND
 from plugin.errors import PluginError
+from plugin.outbound import Busy
 from plugin.settings import Settings
 
-STEP_SECONDS = 15  # for each answer of the server; there are at most nine, and a task has three minutes
+STEP_SECONDS = 15  # for each answer of the server; there are at most nine, and a task has so much time
+AWAY = 60 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PORTS = {"smtp": 25, "smtps": 465}
 _SUBMISSION = 587  # where a server takes mail from those who sign in (RFC 6409)
@@ -37,6 +40,13 @@ class MailDelayed(PluginError):
 
     def __init__(self, reason: str) -> None:
         super().__init__("mail_delayed", f"The mail could not be handed over: {reason}.")
+
+
+class MailServerAway(MailDelayed):
+    """The server cannot be reached, or broke off."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the server cannot be reached ({type(error).__name__})")
 
 
 class MailRefused(PluginError):
@@ -60,13 +70,26 @@ class Mail:
     off: str | None = None
 
 
-def send(settings: Settings, mail: Mail, *, now: int) -> None:
-    """Hand a mail over to the server; raise MailDelayed or MailRefused."""
-    message = _message(settings, mail, now)
-    if settings.mail_url:
-        _hand_over(urlsplit(settings.mail_url), _local_name(settings), message)
-    else:
-        _log.warning("No mail server is set, so this mail to %s goes nowhere else:\n\n%s", mail.to, mail.text)
+class Postman:
+    """Hands mails over. A server that cannot be reached is left alone for a minute: other work must not wait for it."""
+
+    def __init__(self) -> None:
+        self._away_until = 0
+
+    def send(self, settings: Settings, mail: Mail, *, now: int) -> None:
+        """Hand a mail over to the server; raise MailDelayed, MailRefused, or Busy where it is left alone."""
+        if not settings.mail_url:
+            _log.warning("No mail server is set, so this mail to %s goes nowhere else:\n\n%s", mail.to, mail.text)
+            return
+        server, message = urlsplit(settings.mail_url), _message(settings, mail, now)
+        if now < self._away_until:
+            raise Busy(server.hostname or "", self._away_until, sent=False)
+        try:
+            _hand_over(server, _local_name(settings), message)
+        except MailServerAway:
+            self._away_until = now + AWAY
+            raise
+        self._away_until = 0
 
 
 def _message(settings: Settings, mail: Mail, now: int) -> EmailMessage:
@@ -127,7 +150,7 @@ def _hand_over(server: SplitResult, local_name: str, message: EmailMessage) -> N
         raise MailDelayed(f"the server answered {_codes(error.smtp_code, error.smtp_error)}") from None
     except (OSError, smtplib.SMTPException) as error:
         if not is_taken:
-            raise MailDelayed(f"the server cannot be reached ({type(error).__name__})") from None
+            raise MailServerAway(error) from None
 
 
 @contextmanager

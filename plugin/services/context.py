@@ -10,6 +10,7 @@ from functools import cache
 from plugin import clock
 from plugin.database import Database
 from plugin.keys import Keys, KeyStore
+from plugin.mail import Postman
 from plugin.outbound import Outbound
 from plugin.settings import Settings
 
@@ -25,6 +26,7 @@ class Context:
     settings: Settings
     now: Callable[[], int] = clock.now
     outbound: Outbound = field(default_factory=Outbound)
+    postman: Postman = field(default_factory=Postman)
     accounts: dict[AccountKey, int] = field(default_factory=dict)  # committed account numbers, which never change
     wakers: list[Callable[[], None]] = field(default_factory=list)  # whom to tell that there is work; see wake()
 

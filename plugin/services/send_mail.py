@@ -98,7 +98,7 @@ def _send(context: Context, one: Task) -> Done:
     off = None if reader.off is None else off_address(context, reader.off)
     written = write(letter, reader.tag, off=off)
     try:
-        mail.send(context.settings, _mail(context, one, reader, written, off), now=now)
+        context.postman.send(context.settings, _mail(context, one, reader, written, off), now=now)
     except mail.MailRefused as error:
         raise Hopeless(error.message) from None
     return Done({"sent_at": format_moment(now)})

@@ -6,20 +6,20 @@ import signal
 import sys
 from typing import Any
 
-from plugin import mail
 from plugin.app import create_app
+from plugin.mail import Postman
 from plugin.services.do_work import do_work
 from plugin.settings import load
 
 
 def main(told: dict[str, Any]) -> None:
-    send = mail.send
+    send = Postman.send
 
-    def dying(*args: Any, **more: Any) -> None:
-        send(*args, **more)
+    def dying(self: Postman, *args: Any, **more: Any) -> None:
+        send(self, *args, **more)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    mail.send = dying
+    Postman.send = dying  # type: ignore[method-assign]
     context = create_app(load({}, told["settings"])).extensions["passalong"].context
     object.__setattr__(context, "now", lambda: told["now"])
     do_work(context)

@@ -113,6 +113,52 @@ def test_a_server_that_is_away_is_waited_for_two_days(
     assert task_of(posting).state == "failed"
 
 
+def test_a_server_that_is_away_keeps_nobody_waiting(
+    posting: World, office: PostOffice, shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bob", "carol"):
+        shop.sharer(name, codes=[name.upper()])
+    tries: list[Any] = []
+
+    def away(address: Any, *more: Any, **named: Any) -> socket.socket:
+        tries.append(address)
+        raise TimeoutError
+
+    for code in ("ALICE", "BOB", "CAROL"):
+        shop.deliver(shop.order(codes=[code]))
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "create_connection", away)
+        posting.work()
+        assert len(tries) == 1
+        clock.add(59)
+        posting.work()
+        assert len(tries) == 1
+    clock.add(6)  # a mail is never tried again within five seconds
+    posting.work()
+    assert sorted(one.to for one in office.take()) == [f"{name}@example.org" for name in ("alice", "bob", "carol")]
+
+
+def test_a_mail_whose_turn_comes_late_is_left_to_the_next_worker(
+    posting: World, office: PostOffice, shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sharer("bob", codes=["BOB"])
+    send = mail.Postman.send
+
+    def slow(self: mail.Postman, *args: Any, **more: Any) -> None:
+        send(self, *args, **more)
+        clock.add(100)
+
+    for code in ("ALICE", "BOB"):
+        shop.deliver(shop.order(codes=[code]))
+    with monkeypatch.context() as patch:
+        patch.setattr(mail.Postman, "send", slow)
+        posting.work()
+    assert [one.to for one in office.take()] == [ADDRESS]
+    clock.add(100)
+    posting.work()
+    assert [one.to for one in office.take()] == ["bob@example.org"]
+
+
 @pytest.mark.parametrize("takes", [True, False])
 def test_an_address_in_another_script_needs_a_server_that_takes_it(
     posting: World, offices: list[PostOffice], takes: bool
