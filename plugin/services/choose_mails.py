@@ -14,9 +14,10 @@ from plugin.errors import BadRequest, BadSignature, NotFound
 from plugin.models import owner, person
 from plugin.services.context import Context
 from plugin.services.want_mail import FIRST_COMMISSION, PAID, READY, WEEKLY_DIGEST
-from plugin.signing import make_ticket, read_ticket
+from plugin.signing import NONCE_BYTES, make_ticket, read_ticket
 
 PERSON, OWNER = "person", "owner"
+_NO_NONCE = bytes(NONCE_BYTES)  # numbers of people are never given away again, for nobody is ever deleted
 _TABLES: Mapping[str, Table] = {PERSON: person, OWNER: owner}
 # What may be turned off. A payment that failed, an invitation and the way in are told in any case.
 CHOICES: Mapping[str, tuple[str, ...]] = {PERSON: (FIRST_COMMISSION, READY, PAID), OWNER: (WEEKLY_DIGEST,)}
@@ -61,7 +62,7 @@ def choose_mails(context: Context, who: str, number: int, choices: Mapping[str, 
 
 def off_address(context: Context, off: Off) -> str:
     """Return the address that turns mails off."""
-    token = make_ticket(context.keys, _purpose(off.who, off.template), off.number)
+    token = make_ticket(context.keys, _purpose(off.who, off.template), off.number, _NO_NONCE)
     return f"{context.settings.base_url}/mails/off/{off.who}/{off.template}/{token}"
 
 
@@ -69,7 +70,8 @@ def read_off(context: Context, who: str, template: str, token: str) -> Off:
     """Return what an address turns off; raise NotFound for one that was not made here."""
     if template in CHOICES.get(who, ()):
         try:
-            return Off(who, read_ticket(context.keys, _purpose(who, template), token), template)
+            number, _ = read_ticket(context.keys, _purpose(who, template), token)
+            return Off(who, number, template)
         except BadSignature:
             pass
     raise NotFound("not_found", "This address turns nothing off. Use the one in the mail.")
