@@ -185,14 +185,7 @@ class Queue:
     def _sweep(self) -> None:
         """Do what time makes due. Harmless when several workers do it at once; no part keeps the others from theirs."""
         self._drain_inbox()
-        for work in (
-            release_holds,
-            erase_bodies,
-            expire_answers,
-            forget_deliveries,
-            forget_visits,
-            tidy_posters,
-        ):
+        for work in (release_holds, erase_bodies, expire_answers, forget_deliveries, forget_visits, tidy_posters):
             if self.leaving.is_set():
                 return
             try:
