@@ -84,7 +84,7 @@ class Posters:
     # --- what is on it ----------------------------------------------------------------------------------------------
 
     def _poster(self, link: ShareLink, known: Known | None, shop: str, address: str, language: str) -> Poster:
-        say = texts(language).gettext
+        gettext = texts(language).gettext
         return Poster(
             language=language,
             shop=shop,
@@ -92,12 +92,12 @@ class Posters:
             title=known.product.title if known is not None else None,
             price=self._price(known, language),
             picture=None,
-            label=say("Recommended by"),
-            label_alone=say("Recommended to you"),
+            label=gettext("Recommended by"),
+            label_alone=gettext("Recommended to you"),
             # Who was suspended may have taken a name that was not theirs.
             sharer=self._name(link.sharer_id) if link.may_earn else None,
-            hint=say("Press and hold the code to see it"),
-            disclosure=say("The person who shares this may earn a commission on a purchase."),
+            hint=gettext("Press and hold the code to see it"),
+            disclosure=gettext("The person who shares this may earn a commission on a purchase."),
             address=address,
         )
 
