@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from plugin.extension import Mounted
     from plugin.installation import Installation
+    from plugin.services.add_shop import NewShop
     from plugin.services.context import Context
     from plugin.settings import Settings
 
 _JSON, _DEBUG, _MOUNTED = (f"{__name__}.{name}" for name in ("json", "debug", "mounted"))
+View = Callable[..., None]
 _ACTOR = "command"
 _STATES = ("stored", "done", "waiting", "quarantined")
 _SCOPES = ("read", "write", "payout")
@@ -384,41 +386,35 @@ def _password(file: Path | None) -> str:
     return lines[0] if lines else ""
 
 
+def _describes_shop(*, name: str, currency: str, timezone: str) -> Callable[[View], View]:
+    """Take what is said of a shop that may be new; what else counts where nothing is said of some of it is named."""
+    options = (
+        click.argument("platform"),
+        click.argument("url"),
+        click.option("--name", help=f"What people call it; default {name}."),
+        click.option("--currency", help=f"Its own currency, by ISO 4217; default {currency}."),
+        click.option("--timezone", metavar="Z", help=f"Like Asia/Taipei; default {timezone}."),
+        click.option("--secret", metavar="S", help="The webhook secret, where the shop made one."),
+        click.option("--starts", metavar="ISO", callback=_moment, help="Orders placed before never earn; default now."),
+        click.option("--test", "sandbox", is_flag=True, help="A sandbox, whose money is not live."),
+        click.option("--credential", "credentials", multiple=True, metavar="KEY=VALUE", help="For the shop's API."),
+    )
+
+    def take(view: View) -> View:
+        for option in reversed(options):
+            view = option(view)
+        return view
+
+    return take
+
+
 @shop.command("add")
-@click.argument("platform")
-@click.argument("url")
-@click.option("--name", help="What people call it.")
-@click.option("--currency", help="Its own currency, by ISO 4217; default USD.")
-@click.option("--timezone", metavar="Z", help="Like Asia/Taipei; default UTC.")
-@click.option("--secret", metavar="S", help="The webhook secret, where the shop made one.")
-@click.option("--starts", metavar="ISO", callback=_moment, help="Orders placed before it never earn; default now.")
-@click.option("--test", "sandbox", is_flag=True, help="A sandbox, whose money is not live.")
-@click.option("--credential", "credentials", multiple=True, metavar="KEY=VALUE", help="For the shop's API.")
-def add_shop(
-    platform: str,
-    url: str,
-    name: str | None,
-    currency: str | None,
-    timezone: str | None,
-    secret: str | None,
-    starts: int | None,
-    sandbox: bool,
-    credentials: Sequence[str],
-) -> None:
+@_describes_shop(name="its host", currency="USD", timezone="UTC")
+def add_shop(**said: Any) -> None:
     """Add a shop; its webhook secret is shown this once."""
     from plugin.services import add_shop as service
 
-    new = service.NewShop(
-        platform=platform,
-        url=url,
-        name=name,
-        currency=currency,
-        timezone=timezone,
-        secret=secret,
-        starts_at=starts,
-        live=not sandbox,
-        credentials=_pairs(credentials),
-    )
+    new = _new_shop(**said)
     made = service.add_shop(_open(), new, actor=_ACTOR)
     lines = [
         f"Added the shop {made['key']}.",
@@ -429,22 +425,13 @@ def add_shop(
 
 
 @shop.command("connect")
-@click.argument("platform")
-@click.argument("url")
-@click.option("--name", help="What people call it; default what the shop says.")
-@click.option("--currency", help="Its own currency, by ISO 4217; default what the shop says.")
-@click.option("--timezone", metavar="Z", help="Like Asia/Taipei; default what the shop says.")
-@click.option("--secret", metavar="S", help="The webhook secret, where the shop made one.")
-@click.option("--starts", metavar="ISO", callback=_moment, help="Orders placed before it never earn; default now.")
-@click.option("--test", "sandbox", is_flag=True, help="A sandbox, whose money is not live.")
-@click.option("--credential", "credentials", multiple=True, metavar="KEY=VALUE", help="For the shop's API.")
-def connect_shop(credentials: Sequence[str], sandbox: bool, starts: int | None, **said: Any) -> None:
+@_describes_shop(**dict.fromkeys(("name", "currency", "timezone"), "what the shop says"))
+def connect_shop(**said: Any) -> None:
     """Try a shop's credentials, have it deliver here, and fetch its orders; adds the shop where it is new."""
     from plugin.grants import grant_url
-    from plugin.services.add_shop import NewShop
     from plugin.services.connect_shop import connect_shop as connect
 
-    new = NewShop(**said, starts_at=starts, live=not sandbox, credentials=_pairs(credentials))
+    new = _new_shop(**said)
     context = _open()
     try:
         made = connect(context, new, actor=_ACTOR)
@@ -456,6 +443,12 @@ def connect_shop(credentials: Sequence[str], sandbox: bool, starts: int | None, 
     states = [hook["state"] for hook in made["webhooks"]]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("made", "mended", "kept") if state in states)
     _answer(made, [f"Connected {made['name']} as {made['key']}; webhooks: {counts}. Its orders are being fetched."])
+
+
+def _new_shop(*, credentials: Sequence[str], sandbox: bool, starts: int | None, **said: Any) -> "NewShop":
+    from plugin.services.add_shop import NewShop
+
+    return NewShop(**said, starts_at=starts, live=not sandbox, credentials=_pairs(credentials))
 
 
 @shop.command("list")

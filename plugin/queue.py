@@ -5,10 +5,8 @@ So a queue that fails, or forgets what it was told, delays work until the next s
 
 import json
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from huey.registry import Message
 from huey.serializer import Serializer
 from sqlalchemy import make_url
 
+from plugin.forks import watch_forks
 from plugin.services.context import Context
 from plugin.services.do_work import do_work
 from plugin.services.erase_bodies import erase_bodies
@@ -68,7 +67,7 @@ class Queue:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._be_new()
-        _watch_forks(self)
+        watch_forks(before=self._disconnect, in_child=self._be_new)  # an open SQLite file does not survive a fork
 
     def _be_new(self) -> None:
         """Have no connection and no thread: what a fresh process begins with, forked or not."""
@@ -193,20 +192,3 @@ class Queue:
             except Exception as error:
                 _log.error("%s failed; it is tried again in a minute: %s", work.__name__, type(error).__name__)
                 _log.debug("where %s failed", work.__name__, exc_info=True)
-
-
-def _watch_forks(queue: Queue) -> None:
-    """Let the queue know of forks. A hook cannot be taken back, so it must not keep the queue alive."""
-    seen = weakref.ref(queue)
-
-    def before() -> None:  # an open SQLite file does not survive a fork
-        one = seen()
-        if one is not None:
-            one._disconnect()
-
-    def in_child() -> None:
-        one = seen()
-        if one is not None:
-            one._be_new()
-
-    os.register_at_fork(before=before, after_in_child=in_child)

@@ -6,10 +6,8 @@ longer; where there is no code the click goes on without.
 """
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plugin.database import again, among
 from plugin.errors import PluginError
+from plugin.forks import watch_forks
 from plugin.models import link, link_code, link_coupon, shop
 from plugin.services import public_id
 from plugin.services.context import Context
@@ -49,7 +48,7 @@ class CodeStock:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._be_new()
-        _watch_forks(self)
+        watch_forks(in_child=self._be_new)
 
     def _be_new(self) -> None:
         """Have nothing: what a forked process finds is its parent's."""
@@ -173,15 +172,3 @@ def _tell_of_none(context: Context, connection: Connection, row: Row[Any], now: 
     about = connection.execute(select(link.c.code, link.c.sharer_id).where(link.c.id == row.link_id)).one()
     data = {"shop": key, "sharer": public_id.show(public_id.SHARER, about.sharer_id), "code": about.code}
     tell(context, connection, row.shop_id, "link.codes_ran_out", data, actor="links")
-
-
-def _watch_forks(stock: CodeStock) -> None:
-    """Let a forked process begin anew. A hook cannot be taken back, so it must not keep the stock alive."""
-    seen = weakref.ref(stock)
-
-    def in_child() -> None:
-        one = seen()
-        if one is not None:
-            one._be_new()
-
-    os.register_at_fork(after_in_child=in_child)

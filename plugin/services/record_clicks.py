@@ -7,10 +7,8 @@ last second. Links never change; how their sharers stand is looked at each secon
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
 from plugin.domain.rollup import MINUTE, Rollup
 from plugin.errors import Unavailable
+from plugin.forks import watch_forks
 from plugin.models import fact, link, link_coupon, shop
 from plugin.services.context import Context
 from plugin.services.rollups import add_rollup
@@ -62,7 +61,7 @@ class ClickRecorder:
         self._today = -1, b""  # the day and its key
         self._zones: dict[int, ZoneInfo] = {}
         self._be_new()
-        _watch_forks(self)
+        watch_forks(in_child=self._be_new)
 
     def _be_new(self) -> None:
         self._rows: deque[Queued] = deque()
@@ -170,18 +169,6 @@ def _insert(connection: Connection, rows: Sequence[ClickRow]) -> None:
     lines = [f"{one[0]}\t{one[1]}\t\\\\x{one[2].hex()}\t{one[3]}\t\\\\x{one[4].hex()}\n" for one in rows]
     with connection.connection.cursor().copy(f"COPY pa_click ({_COLUMNS}) FROM STDIN") as copy:
         copy.write("".join(lines))
-
-
-def _watch_forks(recorder: ClickRecorder) -> None:
-    """Let a forked process begin anew. A hook cannot be taken back, so it must not keep the recorder alive."""
-    seen = weakref.ref(recorder)
-
-    def in_child() -> None:
-        one = seen()
-        if one is not None:
-            one._be_new()
-
-    os.register_at_fork(after_in_child=in_child)
 
 
 # -- where a link leads ------------------------------------------------------------------------------------------------

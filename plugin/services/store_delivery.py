@@ -7,11 +7,9 @@ many costs hardly more than a commit for one.
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
 from plugin.errors import BadSignature, Unavailable
+from plugin.forks import watch_forks
 from plugin.models import delivery, shop
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
@@ -176,7 +175,7 @@ class Intake:
         self._mac_key = context.keys.mac_key(PURPOSE)  # of the pepper, which never changes
         self._connection: PoolProxiedConnection | None = None
         self._be_new()
-        _watch_forks(self)
+        watch_forks(before=self._before_fork, in_parent=self._after_fork, in_child=self._be_new)
 
     def _be_new(self) -> None:
         """Have nothing waiting and nobody leading: what a fresh process begins with, forked or not."""
@@ -192,6 +191,9 @@ class Intake:
         self._writing.acquire()
         self._drop_connection()
         self.context.database.close()
+
+    def _after_fork(self) -> None:
+        self._writing.release()
 
     def start(self) -> None:
         """Take deliveries, again after :meth:`stop` too."""
@@ -328,28 +330,6 @@ class Intake:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
-
-
-def _watch_forks(intake: Intake) -> None:
-    """Let the intake know of forks. A hook cannot be taken back, so it must not keep the intake alive."""
-    seen = weakref.ref(intake)
-
-    def before() -> None:
-        one = seen()
-        if one is not None:
-            one._before_fork()
-
-    def in_parent() -> None:
-        one = seen()
-        if one is not None:
-            one._writing.release()
-
-    def in_child() -> None:
-        one = seen()
-        if one is not None:
-            one._be_new()
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def _unavailable() -> Unavailable:

@@ -1,9 +1,11 @@
 """What a shop adapter promises. It knows the normal form and errors, and neither Flask nor the database."""
 
+import base64
 import hashlib
+import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -11,12 +13,13 @@ from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
-from plugin.errors import Malformed, PluginError
+from plugin.errors import BadSignature, Malformed, PluginError
 from plugin.outbound import Answer, BadAnswer, Outbound
 
 Headers = Mapping[str, str]  # names in lower case
 
 DEPTH_MAX = 60
+NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)  # an id of the platforms that count
 EXCERPT_MAX = 200  # signs: more than any chat shows
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 _MICROS = 10**6
@@ -295,6 +298,21 @@ class Discounting(Asked, Protocol):
     def bring_code(self, address: str, code: str) -> str:
         """Return where on the shop a visitor of that address goes so that the code comes to the checkout with them."""
         ...
+
+
+def require_hmac(given: str, body: bytes, secrets: Iterable[str]) -> None:
+    """Raise BadSignature unless what was given is base64 of the body's HMAC-SHA256 under one of the secrets."""
+    good = False
+    for secret in secrets:
+        digest = base64.b64encode(hmac.digest(secret.encode(), body, "sha256"))
+        good |= hmac.compare_digest(given.encode("utf-8", "replace"), digest)
+    if not good:
+        raise BadSignature
+
+
+def gone(ref: str, answer: Answer) -> Heard:
+    """Return what was heard of an order that the shop no longer has."""
+    return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
 
 
 def sold_body(sold: Sold) -> bytes:

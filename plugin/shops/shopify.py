@@ -6,9 +6,7 @@ times quantity less what was allocated to the line: the header's subtotal and ``
 What was read into bodies that the pages do not explain is listed, with its evidence, in tests/shops/shopify_reading.md.
 """
 
-import base64
 import hashlib
-import hmac
 import json
 import re
 import secrets as randomness
@@ -20,12 +18,13 @@ from fractions import Fraction
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from plugin.errors import BadRequest, BadSignature, Malformed
+from plugin.errors import BadRequest, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
 from plugin.shops.base import (
     ASKED_GONE,
     ASKED_LISTED,
     ASKED_ORDER,
+    NUMBER,
     Coupon,
     Headers,
     Heard,
@@ -41,6 +40,7 @@ from plugin.shops.base import (
     StaleCursor,
     decimal,
     excerpt,
+    gone,
     ident,
     listed,
     mapping,
@@ -49,6 +49,7 @@ from plugin.shops.base import (
     path_of,
     read_json,
     require_bare,
+    require_hmac,
     required,
     rows,
     said_at,
@@ -92,7 +93,6 @@ _TIMES = ("processed_at", "created_at", "updated_at", "cancelled_at", "closed_at
 _ATTRIBUTES, _PROPERTIES = ("_pa", "pa", "utm_content"), ("_pa", "pa")
 _MICROS = 10**6
 _RULE = re.compile(r"/price_rules/([0-9]{1,20})/", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 _PAGE = re.compile(r"/products/[^/]+$")  # below a language or a collection too
 
 
@@ -535,13 +535,7 @@ class Shopify:
         return False
 
     def verify(self, headers: Headers, body: bytes, secrets: Sequence[str], now: int) -> None:
-        given = _header(headers, "hmac-sha256").encode("utf-8", "replace")
-        good = False
-        for secret in secrets:
-            digest = base64.b64encode(hmac.digest(secret.encode(), body, "sha256"))
-            good |= hmac.compare_digest(given, digest)
-        if not good:
-            raise BadSignature
+        require_hmac(_header(headers, "hmac-sha256"), body, secrets)
 
     def label(self, headers: Headers) -> Label:
         shop = _header(headers, "shop-domain").lower() or None
@@ -572,11 +566,11 @@ class Shopify:
 
         Raise Malformed for an id that is none of Shopify's, and outbound's errors.
         """
-        if not _NUMBER.fullmatch(ref):
+        if not NUMBER.fullmatch(ref):
             raise Malformed("The order's id is not one of Shopify's.")
         answer = _get(out, place, f"{_API}/orders/{ref}.json", missing=True)
         if answer.status == 404:
-            return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
+            return gone(ref, answer)
         order = mapping(_read(answer).get("order"), "The order")
         return Heard(ASKED_ORDER, said_at(answer), {"order": json.dumps(order).encode()})
 
@@ -637,7 +631,7 @@ class Shopify:
         return _listing(answer)
 
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
-        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        known = ",".join(ref for ref in refs if NUMBER.fullmatch(ref))
         return _listing(_get(out, place, f"{_API}/orders.json", limit=_PER_PAGE, status="any", ids=known))
 
     def page_of(self, address: str) -> str | None:
@@ -646,7 +640,7 @@ class Shopify:
 
     def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
         """Look products up by GraphQL, which tells all collections at once; they go by their handles."""
-        names = [f"gid://shopify/Product/{ref}" for ref in refs if _NUMBER.fullmatch(ref)]
+        names = [f"gid://shopify/Product/{ref}" for ref in refs if NUMBER.fullmatch(ref)]
         if not names:
             return ()
         asked = {"query": _PRODUCTS, "variables": {"ids": names}}

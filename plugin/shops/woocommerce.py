@@ -5,7 +5,6 @@ happened; refunds come without lines, newest first; paid is a date and not a sta
 """
 
 import base64
-import hmac
 import json
 import os
 import re
@@ -16,12 +15,13 @@ from html import unescape
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from plugin.errors import BadRequest, BadSignature, Malformed
+from plugin.errors import BadRequest, Malformed
 from plugin.outbound import Answer, BadAnswer, Origin, Outbound
 from plugin.shops.base import (
     ASKED_GONE,
     ASKED_LISTED,
     ASKED_ORDER,
+    NUMBER,
     Coupon,
     Headers,
     Heard,
@@ -35,6 +35,7 @@ from plugin.shops.base import (
     ShopRefused,
     decimal,
     excerpt,
+    gone,
     ident,
     listed,
     mapping,
@@ -43,6 +44,7 @@ from plugin.shops.base import (
     path_of,
     read_json,
     require_bare,
+    require_hmac,
     required,
     rows,
     said_at,
@@ -54,7 +56,6 @@ _DATES = ("date_modified_gmt", "date_paid_gmt", "date_completed_gmt", "date_crea
 # Actions that tell of an order what the four topics of orders do not: one deleted for good.
 _ACTIONS = frozenset({"action.woocommerce_before_delete_order"})
 _TOPICS = ("order.created", "order.updated", "order.deleted", "order.restored", *sorted(_ACTIONS))
-_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 _INLINE = re.compile(r"</?(?:a|b|em|i|small|span|strong|sub|sup|u)\b[^<>]*>", re.ASCII | re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _STEP_BACK = 50
@@ -399,15 +400,9 @@ class WooCommerce:
         return "x-wc-webhook-signature" not in headers and _PING.fullmatch(body) is not None
 
     def verify(self, headers: Headers, body: bytes, secrets: Sequence[str], now: int) -> None:
-        given = headers.get("x-wc-webhook-signature", "").encode("utf-8", "replace")
-        good = False
-        for secret in secrets:
-            # WooCommerce signs with the secret after decoding HTML entities in it.
-            for spelling in {secret, unescape(secret)}:
-                digest = base64.b64encode(hmac.digest(spelling.encode(), body, "sha256"))
-                good |= hmac.compare_digest(given, digest)
-        if not good:
-            raise BadSignature
+        # WooCommerce signs with the secret after decoding HTML entities in it.
+        spellings = {spelling for secret in secrets for spelling in (secret, unescape(secret))}
+        require_hmac(headers.get("x-wc-webhook-signature", ""), body, spellings)
 
     def label(self, headers: Headers) -> Label:
         return Label(headers.get("x-wc-webhook-delivery-id"), headers.get("x-wc-webhook-topic", ""))
@@ -435,11 +430,11 @@ class WooCommerce:
 
         Raise Malformed for an id that is none of WooCommerce's, and outbound's errors.
         """
-        if not _NUMBER.fullmatch(ref):
+        if not NUMBER.fullmatch(ref):
             raise Malformed("The order's id is not one of WooCommerce's.")
         answer = _get(out, place, f"orders/{ref}", missing=True)
         if answer.status == 404:
-            return Heard(ASKED_GONE, said_at(answer), {"id": json.dumps(ref).encode()})
+            return gone(ref, answer)
         answer.json()  # what is stored must be JSON, or the whole delivery would be none
         refunds, last = _pages(out, place, f"orders/{ref}/refunds")
         return Heard(ASKED_ORDER, said_at(last), {"order": answer.body, "refunds": json.dumps(refunds).encode()})
@@ -506,11 +501,11 @@ class WooCommerce:
             return Listed(listed_here.at, (), f"{max(0, start - _STEP_BACK)}#{last}")
         fresh = [one for one in listed_here.orders if not last or int(one[0]) > int(last)]
         total = answer.headers.get("x-wp-total", "")
-        is_end = not fresh or (_NUMBER.fullmatch(total) is not None and start + count >= int(total))
+        is_end = not fresh or (NUMBER.fullmatch(total) is not None and start + count >= int(total))
         return Listed(listed_here.at, fresh, None if is_end else f"{start + count - 1}#{fresh[-1][0]}")
 
     def read_again(self, out: Outbound, place: Place, refs: Sequence[str]) -> Listed:
-        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        known = ",".join(ref for ref in refs if NUMBER.fullmatch(ref))
         return _listing(_get(out, place, "orders", include=known, status="any", per_page=str(_PER_PAGE)))
 
     def page_of(self, address: str) -> str | None:
@@ -519,7 +514,7 @@ class WooCommerce:
 
     def products(self, out: Outbound, place: Place, refs: Sequence[str]) -> Sequence[Product]:
         """Look products up; their collections are WooCommerce's categories, by slug."""
-        known = ",".join(ref for ref in refs if _NUMBER.fullmatch(ref))
+        known = ",".join(ref for ref in refs if NUMBER.fullmatch(ref))
         if not known:
             return ()
         answer = _get(out, place, "products", include=known, status="any", per_page=str(_PER_PAGE))

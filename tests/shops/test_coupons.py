@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shop import SILENCE
 from tests.shops.fake_shopify import FakeShopify
-from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.shops.fakes import Fake, open_shop
 from tests.world import Clock, Shop, World
 
 
@@ -17,7 +16,7 @@ from tests.world import Clock, Shop, World
 class Pair:
     """A fake shop and what we know of it."""
 
-    fake: FakeShopify | FakeWooCommerce
+    fake: Fake
     shop: Shop
     clock: Clock
     alice: str
@@ -54,12 +53,7 @@ class Pair:
 def pair(request: pytest.FixtureRequest, world: World) -> Iterator[Pair]:
     """Give a fake shop of each platform that can be asked."""
     clock = world.stop_clock("2026-11-22T10:00:00Z")
-    fake: FakeShopify | FakeWooCommerce
-    if request.param == "shopify":
-        fake, keys = FakeShopify(clock), {"access_token": fake_shopify.TOKEN}
-    else:
-        fake = FakeWooCommerce(clock)
-        keys = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
+    fake, keys = open_shop(request.param, clock)
     shop = world.shop(request.param, url=fake.url, credentials=keys)
     shop.plan()
     world.work()

@@ -14,9 +14,8 @@ from sqlalchemy import event
 from plugin.app import create_app
 from plugin.services import hand_out_codes
 from plugin.settings import Settings
-from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shopify import FakeShopify
-from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.shops.fakes import Fake, open_shop
 from tests.world import Clock, Shop, World
 
 BROWSER, BOT = "Mozilla/5.0", "facebookexternalhit/1.1"
@@ -36,7 +35,7 @@ class Pair:
     """A fake shop, a sharer, and a link whose clicks bring codes along."""
 
     world: World
-    fake: FakeShopify | FakeWooCommerce
+    fake: Fake
     shop: Shop
     clock: Clock
     alice: str
@@ -91,12 +90,7 @@ class Pair:
 def pair(request: pytest.FixtureRequest, world: World) -> Iterator[Pair]:
     """Give a fake shop of each platform in which codes can be made."""
     clock = world.stop_clock("2026-11-22T10:00:00Z")
-    fake: FakeShopify | FakeWooCommerce
-    if request.param == "shopify":
-        fake, keys = FakeShopify(clock), {"access_token": fake_shopify.TOKEN}
-    else:
-        fake = FakeWooCommerce(clock)
-        keys = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
+    fake, keys = open_shop(request.param, clock)
     shop = world.shop(request.param, url=fake.url, credentials=keys)
     shop.plan()
     world.work()

@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import event
 
 from plugin.services import find_product
-from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shopify import FakeShopify
-from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.shops.fakes import Fake, open_shop
 from tests.world import Clock, Shop, World
 
 BOT = "facebookexternalhit/1.1;line-poker/1.0"
@@ -37,7 +36,7 @@ class Head(HTMLParser):
 class Pair:
     """A fake shop, which sells hats, and what we know of it."""
 
-    fake: FakeShopify | FakeWooCommerce
+    fake: Fake
     shop: Shop
     clock: Clock
     alice: str
@@ -71,12 +70,8 @@ class Pair:
 def pair(request: pytest.FixtureRequest, world: World) -> Iterator[Pair]:
     """Give a fake shop of each platform that tells of its products."""
     clock = world.stop_clock("2026-11-22T10:00:00Z")
-    fake: FakeShopify | FakeWooCommerce
-    if request.param == "shopify":
-        fake, keys, page = FakeShopify(clock), {"access_token": fake_shopify.TOKEN}, "/products/hat-1"
-    else:
-        fake, page = FakeWooCommerce(clock), "/product/hat-1/"
-        keys = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
+    fake, keys = open_shop(request.param, clock)
+    page = "/products/hat-1" if request.param == "shopify" else "/product/hat-1/"
     shop = world.shop(request.param, url=fake.url, name="Hats & more", credentials=keys)
     shop.plan()
     yield Pair(fake, shop, clock, shop.sharer("alice"), page)

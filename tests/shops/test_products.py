@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.shops import fake_shopify, fake_woocommerce
 from tests.shops.fake_shopify import FakeShopify
-from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.shops.fakes import Fake, open_shop
 from tests.world import Clock, Shop, World, guards_off
 
 PLAN = {
@@ -25,7 +24,7 @@ PLAN = {
 class Pair:
     """A fake shop, which sells products of 100.00, and what we know of it."""
 
-    fake: FakeShopify | FakeWooCommerce
+    fake: Fake
     shop: Shop
     clock: Clock
     alice: str
@@ -68,12 +67,7 @@ def clock(world: World) -> Clock:
 @pytest.fixture(params=["shopify", "woocommerce"])
 def pair(request: pytest.FixtureRequest, world: World, clock: Clock) -> Iterator[Pair]:
     """Give a fake shop of each platform that can be asked."""
-    fake: FakeShopify | FakeWooCommerce
-    if request.param == "shopify":
-        fake, keys = FakeShopify(clock), {"access_token": fake_shopify.TOKEN}
-    else:
-        fake = FakeWooCommerce(clock)
-        keys = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
+    fake, keys = open_shop(request.param, clock)
     shop = world.shop(request.param, url=fake.url, credentials=keys)
     shop.plan(PLAN)
     fake.products |= {"1": ["shoes", "sale"], "2": ["gifts"], "3": []}
