@@ -219,6 +219,7 @@ WRONG = {
         "https://shop.example\\evil",
     ],
     "PASSALONG_INSTANCE": ["", "a?b", "a%20b", "a\0b", "~nobody-of-this-name/x", __file__],
+    "PASSALONG_MAIL_FROM": ["nobody", "a@b, c@d", "Tea <>", "a@b\nBcc: eve@example.org", "<a@b", "@b", ""],
     "PASSALONG_MAIL_URL": [
         "mail.example",
         "http://mail",

@@ -105,7 +105,7 @@ class Voice:
                 " can begin."
             )
             % shop,
-            button=(say.gettext("Choose a password"), address),
+            button=(say.gettext("Set your password"), address),
             notes=(
                 say.gettext("The button works once, until %(date)s. If you do not know what this is, ignore this mail.")
                 % until,

@@ -35,7 +35,7 @@ from plugin.services.want_mail import (
     WEEKLY_DIGEST,
 )
 
-EARNINGS, PAYMENT, HOME = "/me/", "/me/profile", "/admin/"
+SHARERS, OWNERS = "/me/", "/admin/{shop}/"
 READY_EVERY = DAY  # orders leave their hold at any hour; that is no reason for a mail at any hour
 # Where the address of a ticket leads, by its purpose.
 ADDRESSES: Mapping[str, str] = {
@@ -174,7 +174,7 @@ def _first_commission(desk: _Desk) -> tuple[_Reader, Letter]:
         raise _Nothing("Nothing is left of the commission.")
     reader = _sharer(desk)
     amount, ready_at = (earned, rows[0].currency), rows[0].release_at if rows[0].released is None else None
-    return reader, desk.voice(reader).first_commission(desk.address(EARNINGS), amount=amount, ready_at=ready_at)
+    return reader, desk.voice(reader).first_commission(desk.address(SHARERS), amount=amount, ready_at=ready_at)
 
 
 def _ready(desk: _Desk) -> tuple[_Reader, Letter]:
@@ -183,7 +183,7 @@ def _ready(desk: _Desk) -> tuple[_Reader, Letter]:
     if not amounts:
         raise _Nothing("Nothing is payable any more.")
     reader = _sharer(desk)
-    return reader, desk.voice(reader).ready(desk.address(EARNINGS), amounts=amounts)
+    return reader, desk.voice(reader).ready(desk.address(SHARERS), amounts=amounts)
 
 
 def _balances(desk: _Desk, purpose: str, *where: Any) -> list[Amount]:
@@ -212,7 +212,7 @@ def _paid(desk: _Desk) -> tuple[_Reader, Letter]:
     if row.state != "paid":
         raise _Nothing(f"The payment is {row.state} by now.")
     return reader, desk.voice(reader).paid(
-        desk.address(EARNINGS),
+        desk.address(SHARERS),
         net=(row.net, row.currency),
         gross=(row.gross, row.currency),
         withheld=(row.withheld, row.currency),
@@ -224,7 +224,7 @@ def _paid(desk: _Desk) -> tuple[_Reader, Letter]:
 def _payout_failed(desk: _Desk) -> tuple[_Reader, Letter]:
     row, reader = _item(desk), _sharer(desk)
     net = (row.net, row.currency)
-    return reader, desk.voice(reader).payout_failed(desk.address(PAYMENT), net=net, reason=row.reason)
+    return reader, desk.voice(reader).payout_failed(desk.address(SHARERS), net=net, reason=row.reason)
 
 
 # --- to those who run the shop ----------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def _weekly_digest(desk: _Desk) -> tuple[_Reader, Letter]:
     if week.is_empty:
         raise _Nothing("Nothing happened, and nothing waits.")
     reader = _Reader(row.email, desk.tag(row.locale), off=Off(OWNER, row.id, WEEKLY_DIGEST))
-    return reader, desk.voice(reader).weekly_digest(desk.address(HOME), week=week)
+    return reader, desk.voice(reader).weekly_digest(desk.address(OWNERS.format(shop=desk.shop.key)), week=week)
 
 
 def _week(desk: _Desk, monday: date) -> Week:

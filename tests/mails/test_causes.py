@@ -53,7 +53,7 @@ SUBJECTS = {
         "en": "茶之家 invites you to recommend it",
         "zh-Hant": "茶之家邀請您成為分享者",
         "zh-Hans": "茶之家邀请您成为分享者",
-        "ja": "茶之家からシェアパートナーへのご招待",
+        "ja": "茶之家の紹介者へのご招待",
     },
     "sign_in": {
         "en": "Sign in at 茶之家",
