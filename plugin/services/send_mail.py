@@ -118,7 +118,7 @@ def _by_ticket(desk: _Desk, write: Callable[[Voice], Callable[..., Letter]]) -> 
     if row is None or row.used_at is not None or row.ends_at < desk.context.now():
         raise _Nothing("The address was used already, or is too old.")
     reader = _holder(desk, row)
-    text = tickets.show(desk.context, row.purpose, row.id)
+    text = tickets.show(desk.context, desk.connection, row.id)
     address = desk.address(ADDRESSES[row.purpose].format(shop=desk.shop.key, ticket=text))
     return reader, write(desk.voice(reader))(address, ends_at=row.ends_at)
 

@@ -377,7 +377,7 @@ def test_an_address_that_is_used_or_too_old_is_not_sent(posting: World, office: 
             tickets.issue(connection, tickets.JOIN, now=at, shop_id=shop_id, email="new@example.net")
             for at in (now, now - 31 * DAY * SECOND)
         )
-        tickets.use(context, connection, tickets.JOIN, tickets.show(context, tickets.JOIN, used))
+        tickets.use(context, connection, tickets.JOIN, tickets.show(context, connection, used))
         for number in (used, old, 999):
             want_ticket_mail(connection, shop_id, INVITATION, number, now=now)
     posting.work()
