@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from admin_ui import assets, owner, page
+from admin_ui import assets, owner, page, words
 
 
 def init_app(app: Flask) -> None:
     """Open the pages. They are isolated: no extension of a host is needed, and none is touched."""
     assets.init_app(app)
     page.init_app(app)
+    words.init_app(app)
     owner.init_app(app)
