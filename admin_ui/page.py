@@ -41,7 +41,8 @@ def init_app(app: Flask) -> None:
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
-        money=_money, minor=_minor, date=_date, day=_day, moment=_moment, ago=_ago, number=_number, percent=_percent
+        money=_money, minor=_minor, date=_date, day=_day, moment=_moment, ago=_ago, number=_number, percent=_percent,
+        month=_month,
     )
     app.jinja_env.globals.update(
         form_token=_form_token,
@@ -138,6 +139,10 @@ def _day(at: int | str) -> str:
 
 def _moment(at: int | str) -> str:
     return formats.moment(at, _zone(), language())
+
+
+def _month(text: str) -> str:
+    return formats.month(text, language())
 
 
 def _ago(at: int | str) -> str:

@@ -25,6 +25,17 @@ STATES = {
     "paid": mark("Paid"),
     "reversed": mark("Reversed"),
 }
+# Where an order stands, to find it by: as its commissions do, in the order of their ways.
+ORDER_STATES = {
+    "pending": STATES["pending"],
+    "held": STATES["held"],
+    "payable": STATES["payable"],
+    "in_flight": STATES["in_flight"],
+    "paid": STATES["paid"],
+    "reversed": STATES["reversed"],
+    "expected": STATES["expected"],
+    "nobody": mark("Nobody's"),
+}
 STATE_SENTENCES = {
     "expected": mark("Nothing is booked yet: the order is not paid."),
     "pending": mark("It waits until the return period is over."),
@@ -59,8 +70,8 @@ OUTCOMES = {
 REASONS_SHORT = {
     "manual": mark("By hand"),
     "manual_nobody": mark("By hand"),
-    "coupon": mark("Code"),
-    "link": mark("Link"),
+    "coupon": mark("Coupon code"),
+    "link": mark("Share link"),
     "binding": mark("Earlier order"),
     "all_refused": mark("Nothing counted"),
     "no_evidence": mark("No trace"),
@@ -165,6 +176,7 @@ PAYOUT_ITEMS = {
 WORDS: Mapping[str, Mapping[str, str]] = {
     "status": STATUSES,
     "state": STATES,
+    "order_state": ORDER_STATES,
     "state_sentence": STATE_SENTENCES,
     "role": ROLES,
     "kind": KINDS,

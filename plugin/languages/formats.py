@@ -99,6 +99,11 @@ def day_and_month(at: int | str, zone: str, tag: str) -> str:
     return dates.format_skeleton("MMMd", _local(at, zone), locale=_locale(tag))
 
 
+def month(text: str, tag: str) -> str:
+    """Write a month that is given as ``2026-11``; raise ValueError for anything else."""
+    return dates.format_skeleton("yMMM", datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC), locale=_locale(tag))
+
+
 def time(at: int | str, zone: str, tag: str) -> str:
     """Write the time of day of a moment, to the minute."""
     return dates.format_time(_local(at, zone), format=_CLOCK[tag], locale=_locale(tag))

@@ -10,7 +10,7 @@ from plugin.models.link import click, link, link_code, link_coupon
 from plugin.models.metadata import metadata
 from plugin.models.order import decision, fact, order_code, order_state, orders
 from plugin.models.payout import payout, payout_item, payout_lot
-from plugin.models.person import person, sharer
+from plugin.models.person import person, sharer, standing
 from plugin.models.product import product
 from plugin.models.program import note, payout_way, program
 from plugin.models.rollup import ROLLUPS, click_day, click_month, sharer_month, sharer_total, shop_day
@@ -61,6 +61,7 @@ __all__ = [
     "sharer_total",
     "shop",
     "shop_day",
+    "standing",
     "task",
     "ticket",
     "transfer",

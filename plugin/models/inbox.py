@@ -44,5 +44,6 @@ delivery = Table(
     Index("ix_pa_delivery_due", "due_at", sqlite_where=_STORED, postgresql_where=_STORED),
     Index("ix_pa_delivery_waiting", "shop_id", "order_ref", sqlite_where=_WAITING, postgresql_where=_WAITING),
     Index("ix_pa_delivery_quarantined", "shop_id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
+    Index("ix_pa_delivery_shop", "shop_id", "id"),
     Index("ix_pa_delivery_body", "received_at", sqlite_where=_WITH_BODY, postgresql_where=_WITH_BODY),
 )

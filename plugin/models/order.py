@@ -37,6 +37,9 @@ orders = Table(
     Column("released", BigInteger),  # the position at which it was released
     Column("held", Boolean, nullable=False),
     Column("flags", Text, nullable=False),  # JSON list
+    # What it is found by in a list: see plugin.services.order_states. The number is what the shop calls it.
+    Column("state", String(12), nullable=False, server_default="nobody"),
+    Column("number", String(255)),
     # What the rollups count of it: see plugin.domain.rollup.Counted.
     Column("counts", Boolean, nullable=False, server_default=false()),
     Column("counts_for", BigInteger),
@@ -45,6 +48,8 @@ orders = Table(
     Column("refunded", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("shop_id", "ref"),
     Index("ix_pa_order_placed", "shop_id", "placed_at"),
+    Index("ix_pa_order_state", "shop_id", "state", "placed_at"),
+    Index("ix_pa_order_number", "shop_id", "number"),
     Index("ix_pa_order_customer", "shop_id", "customer_key", "placed_at"),
     Index("ix_pa_order_email", "shop_id", "customer_email"),
     Index(

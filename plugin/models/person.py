@@ -1,4 +1,7 @@
-"""Persons, and the sharers they are: a sharer is a person in one shop."""
+"""Persons, and the sharers they are: a sharer is a person in one shop.
+
+``standing`` is a cache of each sharer's newest fact, to find sharers by; what decides money reads the facts.
+"""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
 
@@ -32,4 +35,16 @@ sharer = Table(
     Index("ix_pa_sharer_shop", "shop_id", "id"),
     Index("ix_pa_sharer_email", "shop_id", "email_hash"),
     Index("ix_pa_sharer_customer", "shop_id", "customer_id"),
+)
+
+standing = Table(
+    "pa_standing",
+    metadata,
+    Column("sharer_id", ForeignKey("pa_sharer.id"), primary_key=True),
+    Column("shop_id", ForeignKey("pa_shop.id"), nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("group_name", String(255)),
+    Index("ix_pa_standing_shop", "shop_id", "sharer_id"),
+    Index("ix_pa_standing_status", "shop_id", "status", "sharer_id"),
+    Index("ix_pa_standing_group", "shop_id", "group_name", "sharer_id"),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from plugin.database import among
 from plugin.domain.facts import STATUSES
@@ -14,9 +14,10 @@ from plugin.domain.order import normalise_code, normalise_email
 from plugin.domain.plan import UNSHOWABLE
 from plugin.errors import BadRequest, Conflict
 from plugin.models import fact, order_code, orders, person, sharer
+from plugin.models import standing as standing_now
 from plugin.services import public_id
 from plugin.services.context import Context
-from plugin.services.recorder import Recorder, insert_new, recording
+from plugin.services.recorder import Recorder, insert_new, put_row, recording
 from plugin.services.settle_order import CODE_LENGTH_MAX, resettle
 
 CODES_MAX = 50
@@ -183,10 +184,16 @@ def statuses_of(connection: Connection, shop_id: int) -> dict[int, str]:
 
 def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Return the codes each sharer holds now, as they were written."""
-    mine = select(fact.c.shop_id, fact.c.code).where(fact.c.kind == "code", among(fact.c.sharer_id, sharers)).distinct()
-    found: dict[tuple[int, str], Row[Any]] = {}
-    for shop_id, code in connection.execute(mine):
-        found[(shop_id, code)] = _holder(connection, shop_id, code)
+    given = fact.alias()
+    ever = select(given.c.shop_id, given.c.code).where(given.c.kind == "code", among(given.c.sharer_id, sharers))
+    mine = ever.distinct().subquery()
+    rows = connection.execute(
+        select(fact)
+        .join(mine, and_(mine.c.shop_id == fact.c.shop_id, mine.c.code == fact.c.code))
+        .where(fact.c.kind == "code")
+        .order_by(fact.c.at, fact.c.position)
+    )
+    found = {(row.shop_id, row.code): row for row in rows}  # of each code, what was said last
     held: dict[int, list[str]] = {}
     for row in found.values():
         if row.sharer_id in sharers:
@@ -245,6 +252,8 @@ def _person(recorder: Recorder, email: str, email_hash: str, new: NewSharer) -> 
 
 def _stand(recorder: Recorder, number: int, status: str, group: str | None, inviter: int | None, *, at: int) -> None:
     recorder.add_fact("sharer", {"status": status, "group": group, "inviter": inviter}, at=at, sharer_id=number)
+    row = {"sharer_id": number, "shop_id": recorder.shop.id, "status": status, "group_name": group}
+    put_row(recorder.connection, standing_now, row)
 
 
 def _give_codes(recorder: Recorder, number: int, codes: Sequence[str], *, at: int) -> set[str]:

@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from plugin.database import again, among
-from plugin.domain.ledger import Move
+from plugin.domain.ledger import PAYABLE, Move
 from plugin.domain.money import format_minor
 from plugin.models import lot, orders, shop
 from plugin.services.context import Context
@@ -82,7 +82,12 @@ def _release_some(context: Context, shop_id: int, moment: int, actor: str, total
         for order_id in {one.order_id for one in pending}:
             recorder.emit("order.released", {"shop": recorder.shop.key, "order": refs[order_id]})
         recorder.connection.execute(
-            update(orders).where(among(orders.c.id, refs)).values(released=recorder.position)
+            update(orders)
+            .where(among(orders.c.id, refs))
+            .values(
+                released=recorder.position,
+                state=case((among(orders.c.id, {one.order_id for one in pending}), PAYABLE), else_=orders.c.state),
+            )
         )
         sharers = {one.sharer_id for one in pending}
         want_ready_mails(recorder.connection, recorder.shop, sharers, now=recorder.now)

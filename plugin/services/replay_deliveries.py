@@ -16,14 +16,16 @@ from plugin.services.context import Context
 from plugin.services.process_inbox import BATCH, Tally, drain, lease, process
 
 
-def replay(context: Context, *, shop_id: int | None = None, delivery_id: str | None = None) -> dict[str, int]:
-    """Replay all deliveries, those of a shop, or one (``dlv_…``), in the foreground.
+def replay(
+    context: Context, *, shop_id: int | None = None, delivery_id: str | None = None, state: str | None = None
+) -> dict[str, int]:
+    """Replay all deliveries, those of a shop or of a state, or one (``dlv_…``), in the foreground.
 
     Return how many were replayed, and of how many orders the balances moved. Raise NotFound for an unknown delivery.
     """
     number = None if delivery_id is None else _find(context, delivery_id, shop_id)
     total, replayed, last = Tally(), 0, 0
-    while rows := again(lambda: _take_some(context, last, shop_id, number)):  # noqa: B023 - run at once
+    while rows := again(lambda: _take_some(context, last, shop_id, number, state)):  # noqa: B023 - run at once
         replayed += len(rows)
         last = rows[-1].id
         total.add(process(context, rows))
@@ -41,7 +43,9 @@ def _find(context: Context, delivery_id: str, shop_id: int | None) -> int:
     return number
 
 
-def _take_some(context: Context, last: int, shop_id: int | None, number: int | None) -> Sequence[Row[Any]]:
+def _take_some(
+    context: Context, last: int, shop_id: int | None, number: int | None, state: str | None
+) -> Sequence[Row[Any]]:
     """Lease the next deliveries to replay. One that a worker is at just now is being read anyway."""
     now = context.now()
     wanted = (
@@ -54,6 +58,8 @@ def _take_some(context: Context, last: int, shop_id: int | None, number: int | N
         wanted = wanted.where(delivery.c.shop_id == shop_id)
     if number is not None:
         wanted = wanted.where(delivery.c.id == number)
+    if state is not None:
+        wanted = wanted.where(delivery.c.state == state)
     with context.database.writing() as connection:
         numbers = connection.execute(wanted.with_for_update(skip_locked=True)).scalars().all()
         return lease(connection, numbers, now, state="stored", due_at=now, attempts=0)

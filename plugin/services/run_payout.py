@@ -24,6 +24,7 @@ from plugin.services import public_id
 from plugin.services.check_books import require_good_books
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import statuses_of
+from plugin.services.order_states import mark_orders
 from plugin.services.recorder import Recorder, recording
 from plugin.services.roster import load_plans
 from plugin.services.want_mail import PAID, PAYOUT_FAILED, want_payout_mail
@@ -227,6 +228,7 @@ def _reserve(recorder: Recorder, batch: Row[Any], item: int, who: int, balance: 
     _record_item(recorder, batch.id, item, who, states.RESERVED)
     for one in lots:
         _move_lot(recorder, batch, item, who, one, one.payable, states.RESERVED)
+    mark_orders(recorder, {one.order_id for one in lots})
 
 
 def _move_lot(
@@ -251,9 +253,10 @@ def _move_lots(recorder: Recorder, batch: Row[Any], item: Row[Any], state: str) 
         .join(orders, orders.c.id == payout_lot.c.order_id)
         .where(payout_lot.c.item_id == item.id)
         .order_by(payout_lot.c.amount.desc(), payout_lot.c.order_id, payout_lot.c.role)
-    )
+    ).all()
     for one in lots:
         _move_lot(recorder, batch, item.id, item.sharer_id, one, one.amount, state)
+    mark_orders(recorder, {one.order_id for one in lots})
 
 
 def submit_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:

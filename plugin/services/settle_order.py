@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from plugin.database import among
 from plugin.domain import ledger
 from plugin.domain.attribution import Decision
+from plugin.domain.ledger import Move
 from plugin.domain.money import format_minor
 from plugin.domain.order import normalise_code
 from plugin.domain.rollup import COUNTED, NOT_COUNTED, Counted, Rollup, counted
@@ -20,7 +21,6 @@ from plugin.domain.settlement import (
     Deciding,
     Known,
     LotKey,
-    Lots,
     OrderFacts,
     Standing,
     Work,
@@ -31,6 +31,7 @@ from plugin.domain.settlement import (
 from plugin.domain.stored_json import canonical
 from plugin.models import lot, order_code, orders
 from plugin.services import stories
+from plugin.services.order_states import state_after
 from plugin.services.public_id import SHARER, show, show_optional
 from plugin.services.recorder import Recorder, insert_many, insert_new
 from plugin.services.roster import load_known, load_order_facts, load_plans
@@ -104,7 +105,10 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
         plan = plans[decision.plan_version].plan
         stand = standing(work.story, decision, plan, starts_at=shop.starts_at, is_late=is_late)
         why = causes.get(work.id, cause)
-        if _book(recorder, work, decision, stand, lots.get(work.id, {}), why):
+        theirs = lots.get(work.id, {})
+        moves = moves_of(stand.targets, theirs, held=decision.held, released=work.released is not None)
+        if moves:
+            _book(recorder, work, moves, stand, why)
             moved.add(work.id)
         if work.row is None or work.decision != decision:
             text = encode_decision(decision)
@@ -112,7 +116,7 @@ def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, 
         else:
             text = work.row.decision
         count = counted(work.story, decision.winner, stand.outcome.now.net, starts_at=shop.starts_at)
-        row = _row(work, decision, text, stand, count)
+        row = _row(work, decision, text, stand, count) | {"state": state_after(decision, theirs, moves)}
         if work.row is None or any(getattr(work.row, name) != value for name, value in row.items()):
             rows.append((work, row))
             _count(recorder.rollup, work, count)
@@ -152,9 +156,10 @@ def _load_lots(connection: Connection, order_ids: Sequence[int]) -> dict[int, di
     return found
 
 
-def _book(recorder: Recorder, work: Stored, decision: Decision, stand: Standing, lots: Lots, cause: str) -> bool:
-    """Move the books of one order to its targets; tell whether money moved."""
-    moves = moves_of(stand.targets, lots, held=decision.held, released=work.released is not None)
+def _book(
+    recorder: Recorder, work: Stored, moves: Sequence[tuple[LotKey, Move]], stand: Standing, cause: str
+) -> None:
+    """Move the books of one order to its targets."""
     for (sharer_id, role, currency), move in moves:
         recorder.add_transfer(
             move,
@@ -167,7 +172,6 @@ def _book(recorder: Recorder, work: Stored, decision: Decision, stand: Standing,
         )
     for key in sorted({key for key, _ in moves}):
         recorder.emit("commission.changed", _commission_event(recorder, work, key, stand.targets.get(key, 0)))
-    return bool(moves)
 
 
 def _commission_event(recorder: Recorder, work: Stored, key: LotKey, target: int) -> dict[str, object]:
@@ -216,6 +220,7 @@ def _row(work: Stored, decision: Decision, text: str, stand: Standing, count: Co
         "customer_key": first.customer.key if first.customer else None,
         "customer_email": first.customer.email_hash if first.customer else None,
         "currency": work.story.now.order.currency,
+        "number": work.story.now.order.number,
         "placed_at": first.placed_at,
         "release_at": stand.release_at,
         "held": decision.held,
@@ -230,9 +235,9 @@ def _write(
     """Write the orders' rows, and the index of the codes they carry."""
     fresh = [{"id": work.id, "shop_id": shop_id, "ref": work.ref, **row} for work, row in rows if work.row is None]
     insert_many(connection, orders, fresh)
-    known = [{"number": work.id, **row} for work, row in rows if work.row is not None]
+    known = [{"which": work.id, **row} for work, row in rows if work.row is not None]
     if known:
-        connection.execute(update(orders).where(orders.c.id == bindparam("number")), known)
+        connection.execute(update(orders).where(orders.c.id == bindparam("which")), known)
     names = {
         (normalise_code(code), work.id) for work in works for _, touch in work.story.touches for code in touch.codes
     }

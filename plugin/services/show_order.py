@@ -67,29 +67,39 @@ def list_orders(context: Context, shop_id: int, *, before: tuple[int, int] | Non
     with context.database.reading() as connection:
         rows = connection.execute(wanted.limit(limit + 1)).all()
         seen = _see(connection, shop_id, rows[:limit])
+    return {"items": [_show(one) for one in seen], "next": cursor_of(rows, limit)}
+
+
+def cursor_of(rows: Sequence[Row[Any]], limit: int) -> str | None:
+    """Return the cursor of the next page of orders; ``rows`` holds one more than the page where there are more."""
     last = rows[limit - 1] if len(rows) > limit else None
-    return {"items": [_show(one) for one in seen], "next": f"{last.placed_at}.{last.id}" if last else None}
+    return f"{last.placed_at}.{last.id}" if last else None
+
+
+def look_at(connection: Connection, shop_id: int, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """Return orders as the API shows them, each with its ``state``, and with the ``winner`` and ``reason`` of it."""
+    return [
+        _show(one)
+        | {
+            "state": one.row.state,
+            "reason": one.decision.reason,
+            "winner": show_optional(SHARER, one.decision.winner),
+        }
+        for one in _see(connection, shop_id, rows)
+    ]
 
 
 def show_receipt(context: Context, shop_id: int, ref: str) -> dict[str, Any]:
     """Return why an order went to whom, and how each amount came about; raise NotFound."""
     with context.database.reading() as connection:
         seen = _find(connection, shop_id, ref)
-        pays = _pays(connection, shop_id, seen.decision.plan_version)
-        released_at = _released_at(connection, seen.row.id)
-    decision = seen.decision
-    return {
-        "outcome": decision.outcome,
-        "winner": show_optional(SHARER, decision.winner),
-        "reason": decision.reason,
-        "evidence": [_show_evidence(one) for one in decision.evidence],
-        "plan_version": decision.plan_version,
-        "frozen": _show_frozen(decision),
-        "commission": [_explain(seen, role, pays) for role in seen.outcome.now.roles],
-        "held": decision.held,
-        "released_at": None if released_at is None else format_moment(released_at),
-        "flags": json.loads(seen.row.flags),
-    }
+        return _show_receipt(connection, seen, shop_id)
+
+
+def show_whole(connection: Connection, shop_id: int, ref: str) -> tuple[Seen, dict[str, Any], dict[str, Any]]:
+    """Return an order as it is stored, as the API shows it, and its receipt; raise NotFound."""
+    seen = _find(connection, shop_id, ref)
+    return seen, _show(seen), _show_receipt(connection, seen, shop_id)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -236,6 +246,23 @@ def _show_commission(seen: Seen, person: Person, *, minor: int, earned: int) -> 
 
 
 # --- the receipt ----------------------------------------------------------------------------------------------------
+
+
+def _show_receipt(connection: Connection, seen: Seen, shop_id: int) -> dict[str, Any]:
+    decision, pays = seen.decision, _pays(connection, shop_id, seen.decision.plan_version)
+    released_at = _released_at(connection, seen.row.id)
+    return {
+        "outcome": decision.outcome,
+        "winner": show_optional(SHARER, decision.winner),
+        "reason": decision.reason,
+        "evidence": [_show_evidence(one) for one in decision.evidence],
+        "plan_version": decision.plan_version,
+        "frozen": _show_frozen(decision),
+        "commission": [_explain(seen, role, pays) for role in seen.outcome.now.roles],
+        "held": decision.held,
+        "released_at": None if released_at is None else format_moment(released_at),
+        "flags": json.loads(seen.row.flags),
+    }
 
 
 def _released_at(connection: Connection, number: int) -> int | None:

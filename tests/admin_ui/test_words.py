@@ -10,7 +10,7 @@ from admin_ui import words
 from plugin.domain import attribution, commission, facts, ledger, order, payout, settlement
 from plugin.domain.plan import Plan
 from plugin.languages import LANGUAGES, texts
-from plugin.services import list_deliveries, make_coupon, show_order
+from plugin.services import list_deliveries, make_coupon, order_states, show_order
 
 REFUSALS = re.findall(r'(?:return|reason =) "([a-z_]+)"', getsource(attribution._refusal))
 CODES = {
@@ -34,6 +34,7 @@ CODES = {
     },
 }  # fmt: skip
 CODES |= {"state_sentence": CODES["state"], "transfer_sentence": CODES["transfer"], "reason_short": CODES["outcome"]}
+CODES["order_state"] = set(order_states.STATES)
 CODES["kind"] = set(Plan().attribution.priority) | {"manual"}
 CODES["coupon"] = set(re.findall(r'state(?:": |=)"([a-z]+)"', getsource(make_coupon)))
 CODES["cut"] = set(re.findall(r'"(order_cap|base)":', getsource(show_order._cut)))
