@@ -45,43 +45,43 @@ def orders(desk: Desk) -> Answer:
     )
 
 
-@page("/<shop>/orders/<order:ref>")
-def order(desk: Desk, ref: str) -> Answer:
+@page("/<shop>/orders/<order:order>")
+def order(desk: Desk, order: str) -> Answer:
     """The receipt of an order."""
-    return _show(desk, ref)
+    return _show(desk, order)
 
 
-@page("/<shop>/orders/<order:ref>/hold", methods=["POST"], needs=MANAGE)
-def hold(desk: Desk, ref: str) -> Answer:
+@page("/<shop>/orders/<order:order>/hold", methods=["POST"], needs=MANAGE)
+def hold(desk: Desk, order: str) -> Answer:
     """Keep an order's commissions back until a decision by hand."""
     try:
         reason = _reason()
-        again(lambda: hold_order(desk.context, desk.shop_id, ref, reason=reason, actor=desk.actor))
+        again(lambda: hold_order(desk.context, desk.shop_id, order, reason=reason, actor=desk.actor))
     except BadRequest as error:
-        return _show(desk, ref, error.fields)
-    return go("owner.order", shop=desk.shop_key, ref=ref, code=_HELD)
+        return _show(desk, order, error.fields)
+    return go("owner.order", shop=desk.shop_key, order=order, code=_HELD)
 
 
-@page("/<shop>/orders/<order:ref>/attribution", methods=["GET", "POST"], needs=MANAGE)
-def attribution(desk: Desk, ref: str) -> Answer:
+@page("/<shop>/orders/<order:order>/attribution", methods=["GET", "POST"], needs=MANAGE)
+def attribution(desk: Desk, order: str) -> Answer:
     """Give an order to a sharer or to nobody by hand: find them, choose, say why."""
-    row = find_order(desk.context, desk.shop_id, ref)
+    row = find_order(desk.context, desk.shop_id, order)
     if row is None:
         raise NotFound("unknown_order", "There is no such order in this shop.")
     errors: object = None
     if request.method == "POST":
         try:
-            _give(desk, ref)
+            _give(desk, order)
         except BadRequest as error:
             errors = error.fields
         else:
-            return go("owner.order", shop=desk.shop_key, ref=ref, code=_GIVEN)
+            return go("owner.order", shop=desk.shop_key, order=order, code=_GIVEN)
     who = typed("who", form=request.method == "POST")
     found, _ = find_sharers(desk.context, desk.shop_id, Sought(who), before=None, limit=CANDIDATES)
-    return show_form("owner/attribution.html", errors, order=row, who=who, found=found)
+    return show_form("owner/attribution.html", errors, row=row, who=who, found=found)
 
 
-def _give(desk: Desk, ref: str) -> None:
+def _give(desk: Desk, order: str) -> None:
     """Do what the form says; raise BadRequest for what is not right in it."""
     chosen = request.form.get("sharer", "")
     if not chosen:
@@ -97,7 +97,7 @@ def _give(desk: Desk, ref: str) -> None:
     reason = _reason()
     again(
         lambda: attribute_by_hand(
-            desk.context, desk.shop_id, ref, sharer_id=sharer_id, reason=reason, actor=desk.actor
+            desk.context, desk.shop_id, order, sharer_id=sharer_id, reason=reason, actor=desk.actor
         )
     )
 
@@ -111,6 +111,6 @@ def _reason() -> str:
     return reason
 
 
-def _show(desk: Desk, ref: str, errors: Any = None) -> Answer:
-    seen = explain_order(desk.context, desk.shop_id, ref)
+def _show(desk: Desk, order: str, errors: Any = None) -> Answer:
+    seen = explain_order(desk.context, desk.shop_id, order)
     return show_form("owner/order.html", errors, seen=seen, story_titles=_STORY)
