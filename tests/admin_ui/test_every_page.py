@@ -205,10 +205,10 @@ def test_every_page_is_accessible_and_quiet(
     page.on("pageerror", lambda error: said.append(str(error)))
     for rule in rules(world, "GET"):
         path = path_of(world, rule, shop)
+        if someone.client.get(path, follow_redirects=True).mimetype != "text/html":
+            continue  # a browser does not show a file, it keeps it
         answer = page.goto(address + path)
         assert answer is not None and answer.status == 200, (path, answer and answer.status)
-        if "text/html" not in answer.headers["content-type"]:
-            continue
         found = Axe().run(page, options=RULES).response["violations"]
         wrong += [f"{path}: {one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
         page.set_viewport_size({"width": 320, "height": height})
