@@ -94,7 +94,7 @@ def test_states_follow_the_money_to_its_end(shop: Shop, owner: Browser, world: W
 
 
 def test_what_an_older_release_stored_is_found_after_the_migration(shop: Shop, world: World) -> None:
-    module = migrations._scripts().get_revision("0011").module
+    module = migrations._scripts().get_revision("0012").module
     database, tables = world.context.database, (orders, standing)
     with database.writing() as connection:
         kept = [connection.execute(select(table).order_by(*table.primary_key)).all() for table in tables]

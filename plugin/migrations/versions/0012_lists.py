@@ -7,8 +7,8 @@ from alembic import op
 
 from plugin.services import stories
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 CHUNK = 1_000
