@@ -104,14 +104,17 @@ def _headers() -> Headers:
 
 
 def _verify(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, label: Label, now: int) -> None:
+    is_foreign = False
     try:
         shop.adapter.verify(headers, body, shop.secrets_at(now), now)
-        if shop.account is not None and label.shop not in (None, shop.account):
+        is_foreign = shop.account is not None and label.shop not in (None, shop.account)
+        if is_foreign:
             raise BadSignature  # genuine, but another shop's: one secret signs for all shops of an app
     except BadSignature as error:
         count = intake.count_refused(error.code)
         if count & (count - 1) == 0:  # 1, 2, 4, 8, …: a flood of them must not fill the log
             _log.warning("Refused a delivery for shop %s (%s); so far: %d", shop.key, error.code, count)
+        intake.note_refused(shop, headers, body, is_foreign=is_foreign, now=now)
         raise
 
 

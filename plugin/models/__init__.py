@@ -5,7 +5,7 @@ from plugin.models.books import account, chain, head, lot, transfer
 from plugin.models.coupon import coupon
 from plugin.models.endpoint import endpoint, event_delivery, event_replay
 from plugin.models.event import event, event_head
-from plugin.models.inbox import delivery
+from plugin.models.inbox import delivery, refusal
 from plugin.models.link import click, link, link_code, link_coupon
 from plugin.models.metadata import metadata
 from plugin.models.order import decision, fact, order_code, order_state, orders
@@ -55,6 +55,7 @@ __all__ = [
     "plan",
     "product",
     "program",
+    "refusal",
     "session",
     "sharer",
     "sharer_month",

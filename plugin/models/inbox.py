@@ -1,6 +1,7 @@
 """The inbox: every delivery as it came, with the lease of the worker that holds it.
 
 The row is the job. What came (shop, id, bytes) is never changed; the body and headers are erased after a while.
+What the door refused is not kept, only the last reason for it, a row a shop.
 """
 
 from sqlalchemy import (
@@ -46,4 +47,12 @@ delivery = Table(
     Index("ix_pa_delivery_quarantined", "shop_id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
     Index("ix_pa_delivery_shop", "shop_id", "id"),
     Index("ix_pa_delivery_body", "received_at", sqlite_where=_WITH_BODY, postgresql_where=_WITH_BODY),
+)
+
+refusal = Table(
+    "pa_refusal",
+    metadata,
+    Column("shop_id", ForeignKey("pa_shop.id"), primary_key=True),
+    Column("reason", String(16), nullable=False),  # see plugin.services.store_delivery
+    Column("at", BigInteger, nullable=False),
 )

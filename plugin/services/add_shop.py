@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from plugin import shops
 from plugin.domain.moment import SECOND
@@ -22,13 +22,14 @@ from plugin.services.find_leaks import want_watching
 from plugin.services.reach_shop import has_credentials
 from plugin.services.reconcile_shop import want_reconciling
 from plugin.services.recorder import open_chain, recording
-from plugin.services.secret_ring import new_ring, turn_ring
+from plugin.services.secret_ring import new_ring, turn_ring, valid_secrets
 from plugin.services.shop_secrets import SECRETS, seal_credentials
 from plugin.services.want_digests import want_digests
 from plugin.shops.base import Connected, Place
 
 _KEY_BYTES = 8
 HOUR = 3_600 * SECOND
+OVERLAP_HOURS = 24  # how long a secret stays valid that was turned over
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,22 @@ def find_shop(context: Context, key: str) -> Row[Any]:
     return row
 
 
-def rotate_secret(context: Context, key: str, *, overlap_hours: int = 24) -> dict[str, str]:
+def rotate_secret(context: Context, key: str, *, overlap_hours: int = OVERLAP_HOURS) -> dict[str, str]:
     """Give a shop a new webhook secret; the old one stays valid for the overlap."""
     row = find_shop(context, key)
     secret = shops.get(row.platform).new_secret()
     now = context.now()
     with context.database.writing() as connection:
-        sealed = connection.execute(select(shop.c.secrets).where(shop.c.id == row.id).with_for_update()).scalar_one()
-        ring = turn_ring(context.keys, SECRETS, sealed, secret, now=now, until=now + overlap_hours * HOUR)
-        connection.execute(update(shop).where(shop.c.id == row.id).values(secrets=ring))
+        turn_secret(context, connection, row.id, secret, now=now, overlap_hours=overlap_hours)
     return {"webhook_secret": secret}
+
+
+def turn_secret(
+    context: Context, connection: Connection, shop_id: int, secret: str, *, now: int, overlap_hours: int = OVERLAP_HOURS
+) -> None:
+    """Make a secret the shop's newest; the one before stays valid for the overlap. The newest itself stays as it is."""
+    sealed = connection.execute(select(shop.c.secrets).where(shop.c.id == shop_id).with_for_update()).scalar_one()
+    if valid_secrets(context.keys, SECRETS, sealed, now)[:1] == [secret]:
+        return
+    ring = turn_ring(context.keys, SECRETS, sealed, secret, now=now, until=now + overlap_hours * HOUR)
+    connection.execute(update(shop).where(shop.c.id == shop_id).values(secrets=ring))

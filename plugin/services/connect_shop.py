@@ -11,7 +11,7 @@ from plugin import shops
 from plugin.domain.money import DIGITS
 from plugin.errors import BadRequest
 from plugin.models import delivery, shop
-from plugin.services.add_shop import NewShop, add_shop, find_shop, home_of
+from plugin.services.add_shop import NewShop, add_shop, find_shop, home_of, turn_secret
 from plugin.services.context import Context
 from plugin.services.reach_shop import has_credentials, hook_address, is_local, newest_secret, place_of
 from plugin.services.reconcile_shop import want_reconciling
@@ -46,8 +46,10 @@ def connect_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, Any
     is_new = row is None
     if row is None:
         row = _add(context, new, profile, place, actor)
-    hooks = adapter.hook(context.outbound, place, hook_address(context, row), newest_secret(context, row))
-    _save(context, row, place, hooks, actor)
+    secret = new.secret or place.credentials.get("client_secret") or newest_secret(context, row)
+    adapter.check_secret(secret)
+    hooks = adapter.hook(context.outbound, place, hook_address(context, row), secret)
+    _save(context, row, place, secret, hooks, actor)
     return {
         "key": row.key,
         "platform": row.platform,
@@ -87,12 +89,13 @@ def _add(context: Context, new: NewShop, profile: Profile, place: Place, actor: 
     return find_shop(context, add_shop(context, described, actor=actor)["key"])
 
 
-def _save(context: Context, row: Row[Any], place: Place, hooks: Sequence[Hook], actor: str) -> None:
-    """Keep the credentials, wake the deliveries that waited for them, and have the shop's orders fetched."""
+def _save(context: Context, row: Row[Any], place: Place, secret: str, hooks: Sequence[Hook], actor: str) -> None:
+    """Keep the credentials and the secret, wake the deliveries that waited, and have the shop's orders fetched."""
     now = context.now()
     with context.database.writing() as connection:
         sealed = seal_credentials(context, place.credentials)
         connection.execute(update(shop).where(shop.c.id == row.id).values(credentials=sealed))
+        turn_secret(context, connection, row.id, secret, now=now)
         connection.execute(
             update(delivery)
             .where(delivery.c.shop_id == row.id, delivery.c.state == "waiting")

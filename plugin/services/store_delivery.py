@@ -20,24 +20,28 @@ from operator import itemgetter
 from typing import Any, TypedDict
 
 from sqlalchemy import Connection, PoolProxiedConnection, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from plugin import shops
 from plugin.errors import BadSignature, Unavailable
 from plugin.forks import watch_forks
-from plugin.models import delivery, shop
+from plugin.models import delivery, refusal, shop
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
 from plugin.services.process_inbox import seal
 from plugin.services.recorder import insert_new
 from plugin.services.shop_secrets import open_credentials, open_secrets
-from plugin.shops.base import Headers, Named, Place, Shop
+from plugin.shops.base import Dated, Headers, Named, Place, Shop
 
 BUDGET_SECONDS = 10.0  # how long a request waits for its commit
 QUEUE_MAX = 5_000
 BATCH_MAX = 50
 ID_LENGTH_MAX, TOPIC_LENGTH_MAX = 200, 255
 _HASHED_AT_ONCE = 2_047  # bytes
+# Why a delivery was refused. The sender is never told; the owner is.
+UNSIGNED, STALE, WRONG_SECRET, OTHER_SHOP = "unsigned", "stale", "wrong_secret", "other_shop"
+REFUSAL_SECONDS = 5.0  # between two notes about one shop, so that a flood costs nothing
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
 UNKNOWN_MAX = 10_000
 
@@ -170,6 +174,7 @@ class Intake:
         self.context = context
         self.shops = ShopCache(context)
         self.refused: Counter[str] = Counter()  # by error code, since the start of the process
+        self._noted: dict[int, float] = {}  # when the last refusal of a shop was written down
         self._counting = threading.Lock()
         self._on_stored = on_stored
         self._mac_key = context.keys.mac_key(PURPOSE)  # of the pepper, which never changes
@@ -264,6 +269,23 @@ class Intake:
         with self._counting:
             self.refused[code] += 1
             return self.refused[code]
+
+    def note_refused(self, door: "ShopDoor", headers: Headers, body: bytes, *, is_foreign: bool, now: int) -> None:
+        """Write down why a delivery was refused, for the shop's owner to see; of many at once only the first."""
+        with self._counting:
+            at = time.monotonic()
+            if at - self._noted.get(door.id, -REFUSAL_SECONDS) < REFUSAL_SECONDS or self._is_stuck():
+                return
+            self._noted[door.id] = at
+        reason = OTHER_SHOP if is_foreign else _reason(door, headers, body, now)
+        try:
+            with self.context.database.writing() as connection:
+                dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+                row = dialect.insert(refusal).values(shop_id=door.id, reason=reason, at=now)
+                newest = {"reason": row.excluded.reason, "at": row.excluded.at}
+                connection.execute(row.on_conflict_do_update(index_elements=[refusal.c.shop_id], set_=newest))
+        except SQLAlchemyError as error:
+            _log.warning("That a delivery was refused could not be written down: %s", type(error).__name__)
 
     def _is_stuck(self) -> bool:
         """Tell whether the database has kept a commit for longer than it may; then nobody should queue behind it."""
@@ -364,6 +386,21 @@ class ShopDoor:
         """Return the headers that are needed to understand a delivery; never cookies or credentials."""
         beginnings = _KEPT_HEADERS + self.adapter.headers
         return {name: value for name, value in headers.items() if name.startswith(beginnings)}
+
+
+def _reason(door: ShopDoor, headers: Headers, body: bytes, now: int) -> str:
+    """Return why a delivery does not hold: it is not signed at all, or for another time, or by another secret."""
+    adapter = door.adapter
+    if not any(name.startswith(adapter.headers) for name in headers):
+        return UNSIGNED
+    signed_at = adapter.signed_at(headers) if isinstance(adapter, Dated) else None
+    if signed_at is not None:
+        try:
+            adapter.verify(headers, body, door.secrets_at(now), signed_at)
+        except BadSignature:
+            return WRONG_SECRET
+        return STALE
+    return WRONG_SECRET
 
 
 class ShopCache:

@@ -346,6 +346,15 @@ class Named(Protocol):
         ...
 
 
+@runtime_checkable
+class Dated(Protocol):
+    """A platform whose signatures hold for a while only."""
+
+    def signed_at(self, headers: Headers) -> int | None:
+        """Return when a delivery says it was signed, in microseconds since 1970; None where it does not say."""
+        ...
+
+
 def said_at(answer: Answer) -> str:
     """Return until when an answer holds, by the shop's own clock; raise BadAnswer for one without a date.
 

@@ -41,6 +41,10 @@ class Generic:
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return False
 
+    def signed_at(self, headers: Headers) -> int | None:
+        timestamp = headers.get("webhook-timestamp", "")
+        return int(timestamp) * _SECOND if _TIMESTAMP.fullmatch(timestamp) else None
+
     def verify(self, headers: Headers, body: bytes, secrets: Sequence[str], now: int) -> None:
         delivery_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         if not delivery_id or not _TIMESTAMP.fullmatch(timestamp):
