@@ -279,8 +279,10 @@ def run(host: str, port: int) -> None:
         body_bytes_max=settings.max_body_bytes,
         behind_proxy=settings.trusted_proxies > 0,
     )
+    address = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    installation.context.doors.append(_door(host, server.port))
     workers = embedded(installation, settings.workers) if settings.workers else None
-    _greet(installation, f"http://{f'[{host}]' if ':' in host else host}:{server.port}")
+    _greet(installation, address)
     server.run(leaving)
     installation.intake.stop()
     if workers:
@@ -292,6 +294,13 @@ def _served(app: "Flask") -> Any:
     from flask.cli import ScriptInfo
 
     return click.get_current_context().ensure_object(ScriptInfo).load_app() if _mounted() else app
+
+
+def _door(host: str, port: int) -> str:
+    """Return the address by which this process reaches itself; who listens everywhere is found on this machine."""
+    near = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not listened on
+    mounted = _mounted()
+    return f"http://{f'[{near}]' if ':' in near else near}:{port}{mounted.url_prefix if mounted else ''}"
 
 
 def _greet(installation: "Installation", address: str) -> None:

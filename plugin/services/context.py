@@ -29,6 +29,7 @@ class Context:
     postman: Postman = field(default_factory=Postman)
     accounts: dict[AccountKey, int] = field(default_factory=dict)  # committed account numbers, which never change
     wakers: list[Callable[[], None]] = field(default_factory=list)  # whom to tell that there is work; see wake()
+    doors: list[str] = field(default_factory=list)  # where this process itself listens
 
     @property
     def keys(self) -> Keys:

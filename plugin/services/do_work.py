@@ -18,6 +18,7 @@ from plugin.services import (
     reach_shop,
     reconcile_shop,
     send_mail,
+    try_order,
     want_digests,
     want_mail,
 )
@@ -36,6 +37,7 @@ KINDS: Mapping[str, Kind] = {
     process_inbox.PRIVACY: keep_privacy.PRIVACY,
     want_digests.KIND: want_digests.WANT,
     want_mail.KIND: send_mail.SEND,
+    try_order.KIND: try_order.TRY,
 }
 TURN_SECONDS = 5.0  # how long the inbox and the tasks have before the events get their turn
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
