@@ -56,19 +56,22 @@ class Desk:
     shop: Row[Any] | None
 
     @property
-    def shop_id(self) -> int:
-        """Return the number of the shop the page is about."""
+    def row(self) -> Row[Any]:
+        """Return the row of the shop the page is about."""
         if self.shop is None:
             raise NotFound("unknown_shop", "There is no shop with this key.")
-        number: int = self.shop.id
+        return self.shop
+
+    @property
+    def shop_id(self) -> int:
+        """Return the number of the shop the page is about."""
+        number: int = self.row.id
         return number
 
     @property
     def shop_key(self) -> str:
         """Return the key of the shop the page is about."""
-        if self.shop is None:
-            raise NotFound("unknown_shop", "There is no shop with this key.")
-        key: str = self.shop.key
+        key: str = self.row.key
         return key
 
     @property

@@ -2,11 +2,13 @@
 
 from flask import redirect, request, url_for
 
-from admin_ui.owner import OWN, Desk, Menu, page, show_form
-from admin_ui.page import Answer, go, said, show
+from admin_ui import places
+from admin_ui.owner import MANAGE, OWN, Desk, Menu, page, show_form
+from admin_ui.page import Answer, go, language, said, show
 from plugin.errors import BadRequest, PluginError
 from plugin.languages import mark
 from plugin.services.add_shop import NewShop, add_shop
+from plugin.services.show_home import COUNT_MAX, show_home
 
 _ADDED = said("shop-added", mark("The shop is here. Now tell it where to send its orders."))
 PLATFORMS = {
@@ -14,6 +16,7 @@ PLATFORMS = {
     "woocommerce": mark("WooCommerce"),
     "generic": mark("Another shop, by webhook"),
 }
+_FIELDS = {"bad_currency": "currency", "bad_timezone": "timezone", "unknown_platform": "platform"}
 
 
 @page("/")
@@ -27,7 +30,9 @@ def home(desk: Desk) -> Answer:
 @page("/<shop>/", menu=Menu(mark("Home"), "house", 10))
 def shop_home(desk: Desk) -> Answer:
     """What is to be done, then the last thirty days."""
-    return show("owner/home.html")
+    seen = show_home(desk.context, desk.row)
+    guided = desk.may(MANAGE) and not seen.guide.program.guide_dismissed
+    return show("owner/home.html", seen=seen, guided=guided, count_max=COUNT_MAX)
 
 
 @page("/shops/new", methods=["GET", "POST"], needs=OWN)
@@ -41,14 +46,23 @@ def new_shop(desk: Desk) -> Answer:
                 form.get("platform", ""),
                 form.get("url", "").strip(),
                 name=form.get("name", "").strip() or None,
-                currency=form.get("currency", "").strip().upper() or "USD",
-                timezone=form.get("timezone", "").strip() or "UTC",
+                currency=form.get("currency", ""),
+                timezone=form.get("timezone", ""),
             )
             made = add_shop(desk.context, new, actor=desk.actor)
         except BadRequest as error:
-            errors = error.fields or {"url": [error.message]}
+            errors = error.fields or {_FIELDS.get(error.code, "url"): [error.message]}
         except PluginError as error:
             errors = {"url": [error.message]}
         else:
-            return go("owner.shop_home", shop=made["key"], code=_ADDED)
-    return show_form("owner/new_shop.html", errors, platforms=PLATFORMS)
+            return go("owner.connect", shop=made["key"], code=_ADDED)
+    currency, zone = places.guess(request.accept_languages.values())
+    return show_form(
+        "owner/new_shop.html",
+        errors,
+        platforms=PLATFORMS,
+        currency=currency,
+        zone=zone,
+        currencies=places.currency_options(language()),
+        zones=places.zone_options(),
+    )

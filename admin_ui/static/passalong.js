@@ -60,6 +60,12 @@
     if (event.target.dataset.submit !== undefined) event.target.form.requestSubmit();
   });
 
+  // The browser knows better than its languages where it is.
+  for (const zones of document.querySelectorAll("select[data-zone]")) {
+    const here = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if ([...zones.options].some((option) => option.value === here)) zones.value = here;
+  }
+
   show(document);
   document.addEventListener("htmx:after:swap", () => show(document));
 })();

@@ -30,10 +30,15 @@ def want_watching(connection: Connection, shop_id: int, *, now: int) -> None:
     want_once(connection, shop_id, KIND, REF, {}, now=now)
 
 
+def day_told(now: int) -> str:
+    """Return the day under which the result of the task holds the codes that were told on it."""
+    return format_moment(now - now % DAY)
+
+
 def _look(context: Context, one: Task) -> Done:
     """Report the codes that leaked within the last day, each once a day."""
     now = context.now()
-    day = format_moment(now - now % DAY)
+    day = day_told(now)
     told = list(one.result["codes"]) if one.result and one.result["day"] == day else []
     with context.database.reading() as connection:
         key = connection.execute(select(shop.c.key).where(shop.c.id == one.shop_id)).scalar_one()

@@ -82,7 +82,8 @@ def newest_sharers(context: Context, shop_id: int) -> Sequence[Any]:
         .limit(SHOWN)
         .subquery()
     )
-    first = select(func.min(link.c.id)).where(link.c.sharer_id == newest.c.id).scalar_subquery()
+    theirs = link.alias()
+    first = select(func.min(theirs.c.id)).where(theirs.c.sharer_id == newest.c.id).scalar_subquery()
     wanted = select(newest.c.email, newest.c.name, link.c.code).select_from(newest.outerjoin(link, link.c.id == first))
     with context.database.reading() as connection:
         return connection.execute(wanted.order_by(newest.c.id.desc())).all()

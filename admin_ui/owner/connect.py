@@ -1,0 +1,92 @@
+"""Connecting a shop: what to do in it, platform by platform, and a light that turns green by itself."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from flask import render_template, request
+
+from admin_ui.owner import OWN, SEE, Desk, page, show_form
+from admin_ui.page import Answer, go, said
+from plugin import shops
+from plugin.errors import PluginError
+from plugin.grants import grant_url
+from plugin.languages import mark
+from plugin.services.add_shop import NewShop
+from plugin.services.connect_shop import connect_shop
+from plugin.services.reach_shop import can_ask, hook_address, is_local, newest_secret
+from plugin.services.show_connection import Light, show_connection
+from plugin.shops.base import Connected
+
+_CONNECTED = said("connected", mark("The shop is connected: its webhooks are made, and its orders are being fetched."))
+# What is asked for, by platform: field, label, hint. The names are those of the platform's own pages.
+_ASKED: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
+    "shopify": (
+        ("shop", mark("The shop's name at Shopify"), mark("Like hats.myshopify.com.")),
+        ("client_id", mark("Client ID"), None),
+        ("client_secret", mark("Client secret"), None),
+        ("access_token", mark("Or an access token"), mark("Of an app that was made in the shop's admin.")),
+        ("secret", mark("API secret key of that app"), mark("Shopify signs its webhooks with it.")),
+    ),
+    "woocommerce": (
+        ("consumer_key", mark("Consumer key"), mark("It begins with ck_.")),
+        ("consumer_secret", mark("Consumer secret"), mark("It begins with cs_.")),
+    ),
+}
+_SECRET_FIELDS = frozenset({"client_secret", "access_token", "secret", "consumer_secret"})
+
+
+@page("/<shop>/connect", needs=OWN)
+def connect(desk: Desk) -> Answer:
+    """What to do in the shop, and whether it has worked."""
+    return _connect(desk)
+
+
+@page("/<shop>/connect/light", needs=SEE)
+def light(desk: Desk) -> Answer:
+    """The light alone, for a page that looks again; nothing where it is as the page knows it."""
+    seen = show_connection(desk.context, desk.shop_id)
+    if request.args.get("seen") == _mark_of(seen):
+        return "", 204
+    return render_template("owner/light.html", desk=desk, light=seen, light_mark=_mark_of(seen))
+
+
+@page("/<shop>/connect/keys", methods=["POST"], needs=OWN, fresh=True)
+def give_keys(desk: Desk) -> Answer:
+    """Try the credentials of the shop's API, make its webhooks, and have its orders fetched."""
+    row, form = desk.row, request.form
+    given = {name: form.get(name, "").strip() for name, _, _ in _ASKED.get(row.platform, ())}
+    credentials = {name: value for name, value in given.items() if value and name != "secret"}
+    secret = given.get("secret") or None
+    new = NewShop(row.platform, row.url, live=row.live, secret=secret, credentials=credentials)
+    try:
+        connect_shop(desk.context, new, actor=desk.actor)
+    except PluginError as error:
+        return _connect(desk, {"keys": [error.message]})
+    return go("owner.connect", shop=desk.shop_key, code=_CONNECTED)
+
+
+def _connect(desk: Desk, errors: object = None) -> Answer:
+    row, context = desk.row, desk.context
+    seen = show_connection(context, row.id)
+    base_url = context.settings.base_url
+    return show_form(
+        "owner/connect.html",
+        errors,
+        light=seen,
+        light_mark=_mark_of(seen),
+        webhook_url=hook_address(context, row),
+        webhook_secret=newest_secret(context, row),
+        script=f'<script src="{base_url}/pa/{row.key}.js" defer></script>',
+        base_url=base_url,
+        is_unreachable=is_local(urlsplit(base_url).hostname or "") and not is_local(urlsplit(row.url).hostname or ""),
+        is_connectable=isinstance(shops.get(row.platform), Connected),
+        is_connected=can_ask(context, row),
+        grant=grant_url(context, NewShop(row.platform, row.url, live=row.live)),
+        asked=_ASKED.get(row.platform, ()),
+        secret_fields=_SECRET_FIELDS,
+    )
+
+
+def _mark_of(light: Light) -> str:
+    """Return what tells one state of the light from another."""
+    return f"{light.state}.{light.at or 0}"
