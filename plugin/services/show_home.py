@@ -13,9 +13,10 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, ScalarSelect, and_, exists, func, select, union_all
+from sqlalchemy import Connection, Row, ScalarSelect, and_, case, exists, func, literal, select, union_all
 
 from plugin.domain.moment import DAY
+from plugin.domain.money import parse_micros, round_to_minor
 from plugin.domain.rollup import day_of
 from plugin.models import (
     account,
@@ -73,10 +74,11 @@ class Todo:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """How far setting up is, step by step; ``light`` is the connection's."""
+    """How far setting up is, step by step; ``light`` is the connection's, ``minimum`` the plan's for payouts."""
 
     light: Light
     reward: Reward
+    minimum: Mapping[str, str]
     program: Program
     has_sharers: bool
     has_tried: bool
@@ -141,7 +143,8 @@ def show_home(context: Context, shop: Row[Any]) -> Home:
     with context.database.reading() as connection:
         tasks = _tasks(connection, shop.id)
         guide, counted = _guide(connection, shop.id, tasks, now=now)
-        todo = Todo(*counted, _due(connection, shop.id), _trouble(tasks), _leaks(tasks, now=now))
+        due = _due(connection, shop.id, guide.minimum)
+        todo = Todo(*counted, due, _trouble(tasks), _leaks(tasks, now=now))
         month = _month(connection, shop, today)
     return Home(todo, guide, month)
 
@@ -201,9 +204,11 @@ def _guide(
             _flagged(shop_id, now).label("flagged"),
         )
     ).one()
+    in_plan = json.loads(row.plan)
     guide = Guide(
         read_light(connection, shop_id),
-        read_reward(json.loads(row.plan)),
+        read_reward(in_plan),
+        in_plan["payout"]["minimum"],
         show_program(connection, shop_id),
         bool(row.has_sharers),
         len(_result(tasks, try_order.KIND).get("steps", ())) == len(try_order.STEPS),
@@ -247,7 +252,10 @@ def _flagged(shop_id: int, now: int) -> ScalarSelect[int]:
     return _count(select(orders.c.id).where(orders.c.shop_id == shop_id, recent, orders.c.flags != "[]"))
 
 
-def _due(connection: Connection, shop_id: int) -> Sequence[Due]:
+def _due(connection: Connection, shop_id: int, minimum: Mapping[str, str]) -> Sequence[Due]:
+    """Return what is payable, of those who have at least the plan's minimum."""
+    floors = {currency: round_to_minor(parse_micros(text), currency) for currency, text in minimum.items()}
+    floor = case(floors, value=account.c.currency, else_=1) if floors else literal(1)
     wanted = (
         select(account.c.currency, func.count().label("sharers"), func.sum(account.c.balance).label("minor"))
         .where(
@@ -255,6 +263,7 @@ def _due(connection: Connection, shop_id: int) -> Sequence[Due]:
             account.c.sharer_id != 0,
             account.c.purpose == "payable",
             account.c.balance > 0,
+            account.c.balance >= floor,
         )
         .group_by(account.c.currency)
         .order_by(account.c.currency)
