@@ -61,7 +61,7 @@ def give_keys(desk: Desk) -> Answer:
     try:
         connect_shop(desk.context, new, actor=desk.actor)
     except PluginError as error:
-        return _connect(desk, {"keys": [error.message]})
+        return _connect(desk, {"api_keys": [error.message]})
     return go("owner.connect", shop=desk.shop_key, code=_CONNECTED)
 
 
