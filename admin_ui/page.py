@@ -176,6 +176,11 @@ def show(template: str, **values: Any) -> str:
     )
 
 
+def is_part() -> bool:
+    """Tell whether a page asks for a part of itself; whoever opens the part's address is led to the page."""
+    return "HX-Request" in request.headers
+
+
 def finish(answer: Answer) -> Response:
     """Return an answer with the headers of a page; a visitor whose forms need telling apart is told apart."""
     response = make_response(answer)

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from flask import render_template, request
 
-from admin_ui.owner import OWN, SEE, Desk, page, show_form
-from admin_ui.page import Answer, go, said
+from admin_ui.owner import OWN, Desk, page, show_form
+from admin_ui.page import Answer, go, is_part, said
 from plugin import shops
 from plugin.errors import PluginError
 from plugin.grants import grant_url
@@ -41,9 +41,11 @@ def connect(desk: Desk) -> Answer:
     return _connect(desk)
 
 
-@page("/<shop>/connect/light", needs=SEE)
+@page("/<shop>/connect/light", needs=OWN)
 def light(desk: Desk) -> Answer:
     """The light alone, for a page that looks again; nothing where it is as the page knows it."""
+    if not is_part():
+        return go("owner.connect", shop=desk.shop_key)
     seen = show_connection(desk.context, desk.shop_id)
     if request.args.get("seen") == _mark_of(seen):
         return "", 204

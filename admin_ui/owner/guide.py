@@ -6,7 +6,7 @@ from typing import Any
 from flask import render_template, request
 
 from admin_ui.owner import MANAGE, Desk, page, show_form
-from admin_ui.page import Answer, go, said
+from admin_ui.page import Answer, go, is_part, said
 from plugin.domain.money import DIGITS, parse_rate
 from plugin.errors import BadRequest, Malformed
 from plugin.languages import mark
@@ -60,6 +60,8 @@ def reward(desk: Desk) -> Answer:
 @page("/<shop>/reward/example", needs=MANAGE)
 def reward_example(desk: Desk) -> Answer:
     """The sentence and the example alone, for the form while it is filled in."""
+    if not is_part():
+        return go("owner.reward", shop=desk.shop_key)
     now = show_reward(desk.context, desk.shop_id)
     return render_template("owner/reward_example.html", example=_example(desk, now), desk=desk)
 

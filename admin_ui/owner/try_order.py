@@ -6,7 +6,7 @@ from typing import Any
 from flask import render_template, request
 
 from admin_ui.owner import MANAGE, Desk, page
-from admin_ui.page import Answer, go, show
+from admin_ui.page import Answer, go, is_part, show
 from plugin.languages import mark
 from plugin.services.try_order import STEPS, Progress, show_try, want_try
 
@@ -39,6 +39,8 @@ def try_order(desk: Desk) -> Answer:
 @page("/<shop>/try/progress", needs=MANAGE)
 def try_progress(desk: Desk) -> Answer:
     """How far it is, for a page that looks again; nothing where it is as far as the page knows."""
+    if not is_part():
+        return go("owner.try_order", shop=desk.shop_key)
     seen = _seen(desk)
     if request.args.get("seen") == seen["progress_mark"]:
         return "", 204

@@ -27,7 +27,7 @@ def owner(world: World, clock: Clock) -> Browser:
 
 def light(owner: Browser, shop: Shop) -> str:
     """Return what the light of a shop says."""
-    page = owner.get(f"/admin/{shop.key}/connect/light")
+    page = owner.get(f"/admin/{shop.key}/connect/light", HX_Request="true")
     found = re.search(r"<strong>(.*?)</strong>", page)
     assert found, page
     return found[1]
@@ -35,7 +35,7 @@ def light(owner: Browser, shop: Shop) -> str:
 
 def polls(owner: Browser, shop: Shop) -> bool:
     """Tell whether the light asks for itself again."""
-    return "hx-trigger" in owner.get(f"/admin/{shop.key}/connect/light")
+    return "hx-trigger" in owner.get(f"/admin/{shop.key}/connect/light", HX_Request="true")
 
 
 # --- the light ------------------------------------------------------------------------------------------------------
@@ -111,9 +111,10 @@ def test_a_light_that_is_as_the_page_knows_it_sends_nothing(world: World, owner:
     found = re.search(r'hx-get="([^"]+)"', page)
     assert found
     again = found[1].replace("&amp;", "&")
-    assert owner.get(again, expect=204) == ""
+    assert owner.get(again, expect=204, HX_Request="true") == ""
     shop.deliver(shop.order())
-    assert "is being read" in owner.get(again)
+    assert "is being read" in owner.get(again, HX_Request="true")
+    owner.get(again, expect=303)  # whoever opens the part alone is led to the page
 
 
 # --- by hand --------------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def test_the_page_shows_address_secret_and_line_to_owners_alone(world: World, cl
     assert "<b>Hats" not in page
     for role in ("manager", "payer", "viewer"):
         member(world, role).get(f"/admin/{shop.key}/connect", expect=403)
-        member(world, role).get(f"/admin/{shop.key}/connect/light")
+        member(world, role).get(f"/admin/{shop.key}/connect/light", expect=403)
 
 
 def test_a_new_shop_leads_to_its_connection_and_keeps_currency_and_zone(world: World, clock: Clock) -> None:
