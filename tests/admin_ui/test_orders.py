@@ -120,7 +120,9 @@ def test_the_receipt_says_why_and_adds_up(shop: Shop, owner: Browser) -> None:
     assert "Taken back: $10.00" in page and "Invited the sharer" in page
 
 
-@pytest.mark.parametrize(("language", "words"), [("zh-Hant", "買家使用了"), ("zh-Hans", "买家使用了"), ("ja", "購入者が")])
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh-Hant", "買家使用了"), ("zh-Hans", "买家使用了"), ("ja", "購入者が")]
+)
 def test_the_receipt_is_said_in_every_language(shop: Shop, world: World, language: str, words: str) -> None:
     assert words in member(world, language=language).get(f"{root(shop)}/paid")
 

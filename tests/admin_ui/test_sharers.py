@@ -1,4 +1,4 @@
-"""Sharers on the owner's pages: the list and what it counts, changes of many, and one sharer with links, codes, money."""
+"""Sharers on the owner's pages: the list and what it counts, changes of many, one sharer with links, codes, money."""
 
 import csv
 import io
