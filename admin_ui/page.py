@@ -181,6 +181,12 @@ def is_part() -> bool:
     return "HX-Request" in request.headers
 
 
+def csv_file(name: str, text: str) -> Response:
+    """Return a file of comma-separated values (RFC 4180), with the mark by which spreadsheets know it for UTF-8."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(f"\ufeff{text}".encode(), headers=headers, content_type="text/csv; charset=utf-8; header=present")
+
+
 def finish(answer: Answer) -> Response:
     """Return an answer with the headers of a page; a visitor whose forms need telling apart is told apart."""
     response = make_response(answer)

@@ -1,7 +1,7 @@
 """Sharers: enrolling them and changing how they stand. Each change is a dated fact and alters nothing decided."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,13 +172,12 @@ def standing(connection: Connection, sharer_id: int) -> Standing:
     return Standing(body["status"], body["group"], body["inviter"], row.at, codes)
 
 
-def statuses_of(connection: Connection, shop_id: int) -> dict[int, str]:
-    """Return how every sharer of the shop stands by the newest facts."""
-    rows = connection.execute(
-        select(fact.c.sharer_id, fact.c.body)
-        .where(fact.c.shop_id == shop_id, fact.c.kind == "sharer")
-        .order_by(fact.c.at, fact.c.position)
-    )
+def statuses_of(connection: Connection, shop_id: int, these: Collection[int] | None = None) -> dict[int, str]:
+    """Return how every sharer of the shop, or only ``these``, stand by the newest facts."""
+    wanted = select(fact.c.sharer_id, fact.c.body).where(fact.c.shop_id == shop_id, fact.c.kind == "sharer")
+    if these is not None:
+        wanted = wanted.where(among(fact.c.sharer_id, these))
+    rows = connection.execute(wanted.order_by(fact.c.at, fact.c.position))
     return {row.sharer_id: json.loads(row.body)["status"] for row in rows}
 
 

@@ -1,4 +1,4 @@
-"""Payouts: draft, approve (reserve commission by commission, debts included), submit, mark, cancel.
+"""Payouts: draft, leave people out, approve (reserve commission by commission, debts included), submit, mark, cancel.
 
 Every step is one transaction under the shop's record lock, so of two at once the second sees what the first reserved.
 No payout starts or is handed over while the books fail their check.
@@ -39,7 +39,9 @@ _KINDS = {
 }
 # Which mail tells a sharer what came of a payment.
 _MAILS = {states.PAID: PAID, states.FAILED: PAYOUT_FAILED, states.RETURNED: PAYOUT_FAILED}
+Dropped = Sequence[tuple[int, str]]  # sharers and why they are left out
 _MINIMUM_MAX = 2**63 - 1  # what the column holds, and more than any balance
+BY_HAND = "left_out_by_hand"  # the reason of those whom the owner took out of a draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +64,83 @@ def minor_of(amount: str, currency: str) -> int:
     return minor
 
 
+def minor_minimum(micros: int, currency: str) -> int:
+    """Return the least number of minor units that is not below an amount in micros."""
+    minor: int = -(-micros * 10 ** digits(currency) // MICROS)
+    return minor
+
+
 def draft_payout(context: Context, shop_id: int, new: NewPayout, *, actor: str) -> int:
     """Make a draft batch of everybody who could be paid now; return its number."""
     rails.get(new.rail)
     require_good_books(context, shop_id)
     with recording(context, shop_id, actor=actor) as recorder:
-        connection = recorder.connection
-        minimum = _minimum(recorder, new)
-        ready, left_out = _sort_out(connection, shop_id, new.currency, minimum, _candidates(connection, shop_id, new))
-        number: int = connection.execute(
-            payout.insert()
-            .values(
-                shop_id=shop_id,
-                rail=new.rail,
-                currency=new.currency,
-                state=states.DRAFT,
-                minimum=minimum,
-                left_out=json.dumps(left_out),
-                created_at=recorder.now,
-                actor=actor,
-            )
-            .returning(payout.c.id)
-        ).scalar_one()
-        rows = [_item(number, who, gross) for who, gross in ready]
-        if rows:
-            connection.execute(payout_item.insert(), rows)
-        recorder.add_fact("payout", {"payout": number, "state": states.DRAFT})
-        _tell(recorder, number, "payout.drafted")
+        candidates = _candidates(recorder.connection, shop_id, new)
+        return _draft(recorder, new.rail, new.currency, _minimum(recorder, new), candidates)
+
+
+def _draft(
+    recorder: Recorder, rail: str, currency: str, minimum: int, candidates: Sequence[int], dropped: Dropped = ()
+) -> int:
+    """Write a draft of those candidates who can be paid; ``dropped`` are left out besides."""
+    connection, shop_id = recorder.connection, recorder.shop.id
+    ready, left_out = _sort_out(connection, shop_id, currency, minimum, candidates)
+    number: int = connection.execute(
+        payout.insert()
+        .values(
+            shop_id=shop_id,
+            rail=rail,
+            currency=currency,
+            state=states.DRAFT,
+            minimum=minimum,
+            left_out=json.dumps([*left_out, *dropped]),
+            created_at=recorder.now,
+            actor=recorder.actor,
+        )
+        .returning(payout.c.id)
+    ).scalar_one()
+    rows = [_item(number, who, gross) for who, gross in ready]
+    if rows:
+        connection.execute(payout_item.insert(), rows)
+    recorder.add_fact("payout", {"payout": number, "state": states.DRAFT})
+    _tell(recorder, number, "payout.drafted")
     return number
+
+
+def draft_again(context: Context, shop_id: int, number: int, *, actor: str) -> int:
+    """Cancel a draft and make a new one of the same people as they stand now; return its number.
+
+    Whom the owner had taken out stays out. So what a draft shows never grows: a payout that somebody has looked at can
+    only lose people, and with them a part of its total.
+    """
+    require_good_books(context, shop_id)
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        if batch.state != states.DRAFT:
+            raise Conflict("wrong_state", f"Only a draft can be made again; this payout is {batch.state}.")
+        items, left_out = _items(recorder, number), json.loads(batch.left_out)
+        dropped = [(who, reason) for who, reason in left_out if reason == BY_HAND]
+        candidates = {item.sharer_id for item in items} | {who for who, reason in left_out if reason != BY_HAND}
+        _cancel(recorder, batch, items)
+        return _draft(recorder, batch.rail, batch.currency, batch.minimum, sorted(candidates), dropped)
+
+
+def leave_out(context: Context, shop_id: int, number: int, items: Collection[int], *, actor: str) -> int:
+    """Take items out of a draft; return how many that were."""
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        if batch.state != states.DRAFT:
+            raise Conflict("wrong_state", f"People can be left out of a draft; this payout is {batch.state}.")
+        mine = (payout_item.c.payout_id == number, among(payout_item.c.id, items))
+        gone = recorder.connection.execute(
+            payout_item.delete().where(*mine).returning(payout_item.c.sharer_id)
+        ).scalars()
+        dropped = [(who, BY_HAND) for who in sorted(gone)]
+        known = json.loads(batch.left_out) + dropped
+        recorder.connection.execute(
+            update(payout).where(payout.c.id == number).values(left_out=json.dumps(known))
+        )
+    return len(dropped)
 
 
 def _item(number: int, who: int, gross: int) -> dict[str, Any]:
@@ -108,9 +159,7 @@ def _minimum(recorder: Recorder, new: NewPayout) -> int:
     if new.minimum is not None:
         return minor_of(new.minimum, new.currency)
     plan = plan_at(load_plans(recorder.connection, recorder.shop.id), recorder.now).plan
-    micros = plan.payout_minimum.get(new.currency, 0)
-    minor: int = -(-micros * 10 ** digits(new.currency) // MICROS)
-    return min(minor, _MINIMUM_MAX)
+    return min(minor_minimum(plan.payout_minimum.get(new.currency, 0), new.currency), _MINIMUM_MAX)
 
 
 def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[int]:
@@ -184,14 +233,24 @@ def _items(recorder: Recorder, number: int) -> Sequence[Row[Any]]:
     ).all()
 
 
-def approve_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:
-    """Reserve each balance as it is now, commission by commission; who no longer qualifies is left out."""
+def approve_payout(
+    context: Context, shop_id: int, number: int, *, actor: str, seen_total: int | None = None
+) -> None:
+    """Reserve each balance as it is now, commission by commission; who no longer qualifies is left out.
+
+    With ``seen_total``, what somebody saw the draft come to in minor units, nothing else is approved: raise Conflict
+    where the draft comes to another total, or anybody's balance or standing is no longer that of the draft.
+    """
     require_good_books(context, shop_id)
     with recording(context, shop_id, actor=actor) as recorder:
         connection, batch = recorder.connection, _locked(recorder, number)
         _set_state(recorder, batch, states.APPROVED)
         items = {row.sharer_id: row for row in _items(recorder, number)}
         ready, left_out = _sort_out(connection, shop_id, batch.currency, batch.minimum, sorted(items))
+        if seen_total is not None:
+            drafted = [(who, items[who].gross) for who in sorted(items)]
+            if seen_total != sum(gross for _, gross in drafted) or ready != drafted:
+                raise Conflict("total_changed", "The amounts are no longer those you saw. Draft the payout again.")
         for who, balance in ready:
             _reserve(recorder, batch, items[who].id, who, balance)
         dropped = [items[who].id for who, _ in left_out]
@@ -275,14 +334,17 @@ def submit_payout(context: Context, shop_id: int, number: int, *, actor: str) ->
 def cancel_payout(context: Context, shop_id: int, number: int, *, actor: str) -> None:
     """Give back everything that was reserved."""
     with recording(context, shop_id, actor=actor) as recorder:
-        batch = _locked(recorder, number)
-        reserved = batch.state == states.APPROVED
-        _set_state(recorder, batch, states.CANCELLED)
-        for item in _items(recorder, number):
-            if reserved:
-                _move_lots(recorder, batch, item, states.CANCELLED)
-            _set_item(recorder, batch, item, states.CANCELLED)
-        _tell(recorder, number, "payout.cancelled")
+        _cancel(recorder, _locked(recorder, number), _items(recorder, number))
+
+
+def _cancel(recorder: Recorder, batch: Row[Any], items: Sequence[Row[Any]]) -> None:
+    reserved = batch.state == states.APPROVED
+    _set_state(recorder, batch, states.CANCELLED)
+    for item in items:
+        if reserved:
+            _move_lots(recorder, batch, item, states.CANCELLED)
+        _set_item(recorder, batch, item, states.CANCELLED)
+    _tell(recorder, batch.id, "payout.cancelled")
 
 
 def mark_payout_item(
@@ -302,24 +364,41 @@ def mark_payout_item(
         item = next((row for row in _items(recorder, number) if row.id == item_id), None)
         if item is None:
             raise NotFound("unknown_item", "There is no such item in this payout.")
-        mark_item(batch.state, item.state, state)
-        _move_lots(recorder, batch, item, state)
-        _set_item(recorder, batch, item, state, reference=reference or item.reference, reason=reason)
-        recorder.emit(
-            f"payout.{state}",
-            {
-                "shop": recorder.shop.key,
-                "payout": public_id.show(public_id.PAYOUT, number),
-                "item": public_id.show(public_id.ITEM, item_id),
-                "sharer": public_id.show(public_id.SHARER, item.sharer_id),
-                "currency": batch.currency,
-                "net": format_minor(item.net, batch.currency),
-            },
-        )
-        want_payout_mail(
-            recorder.connection, recorder.shop, _MAILS[state], item_id, item.sharer_id, now=recorder.now
-        )
+        _mark(recorder, batch, item, state, reference=reference, reason=reason)
         _settle_when_done(recorder, number)
+
+
+def mark_open_items(
+    context: Context, shop_id: int, number: int, *, reference: str | None, actor: str
+) -> int:
+    """Mark every item that has come to no end yet paid, in one transaction; return how many that were."""
+    with recording(context, shop_id, actor=actor) as recorder:
+        batch = _locked(recorder, number)
+        rows = [row for row in _items(recorder, number) if row.state not in states.ENDS]
+        for item in rows:
+            _mark(recorder, batch, item, states.PAID, reference=reference, reason=None)
+        _settle_when_done(recorder, number)
+    return len(rows)
+
+
+def _mark(
+    recorder: Recorder, batch: Row[Any], item: Row[Any], state: str, *, reference: str | None, reason: str | None
+) -> None:
+    mark_item(batch.state, item.state, state)
+    _move_lots(recorder, batch, item, state)
+    _set_item(recorder, batch, item, state, reference=reference or item.reference, reason=reason)
+    recorder.emit(
+        f"payout.{state}",
+        {
+            "shop": recorder.shop.key,
+            "payout": public_id.show(public_id.PAYOUT, batch.id),
+            "item": public_id.show(public_id.ITEM, item.id),
+            "sharer": public_id.show(public_id.SHARER, item.sharer_id),
+            "currency": batch.currency,
+            "net": format_minor(item.net, batch.currency),
+        },
+    )
+    want_payout_mail(recorder.connection, recorder.shop, _MAILS[state], item.id, item.sharer_id, now=recorder.now)
 
 
 def _set_state(recorder: Recorder, batch: Row[Any], to: str) -> None:
