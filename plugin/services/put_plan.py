@@ -59,3 +59,23 @@ def current_plan(context: Context, shop_id: int) -> dict[str, Any]:
             .limit(1)
         ).one()
     return {"version": row.version, "in_force_from": format_moment(row.in_force_from), **json.loads(row.body)}
+
+
+def list_plans(context: Context, shop_id: int, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return the versions of a shop's plan, newest first, each with the one before it, if any."""
+    wanted = select(plan).where(plan.c.shop_id == shop_id).order_by(plan.c.version.desc()).limit(limit + 1)
+    if before is not None:
+        wanted = wanted.where(plan.c.version < before)
+    with context.database.reading() as connection:
+        rows = connection.execute(wanted).all()
+    bodies = [json.loads(row.body) for row in rows]
+    return [
+        {
+            "version": row.version,
+            "in_force_from": row.in_force_from,
+            "put_at": row.put_at,
+            "plan": bodies[index],
+            "before": bodies[index + 1] if index + 1 < len(rows) else None,
+        }
+        for index, row in enumerate(rows[:limit])
+    ]

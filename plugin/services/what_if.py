@@ -76,6 +76,20 @@ def what_if(context: Context, shop_id: int, data: object, *, since: int | None, 
     }
 
 
+def since_newest(context: Context, shop_id: int, *, since: int, count: int) -> int:
+    """Return from when on at most so many orders were placed: ``since``, or later where there were more."""
+    wanted = (
+        select(orders.c.placed_at)
+        .where(orders.c.shop_id == shop_id, orders.c.placed_at >= since)
+        .order_by(orders.c.placed_at.desc())
+        .offset(count)
+        .limit(1)
+    )
+    with context.database.reading() as connection:
+        beyond = connection.execute(wanted).scalar_one_or_none()
+    return since if beyond is None else int(beyond) + 1
+
+
 def _read(data: object) -> Plan:
     """Read the plan; what is wrong with it stands under ``plan``, where the caller wrote it."""
     try:
