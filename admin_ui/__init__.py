@@ -2,12 +2,14 @@
 
 from flask import Flask
 
-from admin_ui import assets, owner, page, words
+from admin_ui import assets, brand, owner, page, sharer, words
 
 
 def init_app(app: Flask) -> None:
     """Open the pages. They are isolated: no extension of a host is needed, and none is touched."""
     assets.init_app(app)
+    brand.init_app(app)
     page.init_app(app)
     words.init_app(app)
     owner.init_app(app)
+    sharer.init_app(app)

@@ -13,7 +13,7 @@ from flask import Request, Response, current_app, request
 from plugin.errors import BadSignature, NotAllowed
 from plugin.installation import EXTENSION, Installation
 from plugin.services.context import Context
-from plugin.services.sessions import OWNER_LIFE, SHARER_LIFE
+from plugin.services.sessions import AGENT_MAX, OWNER_LIFE, SHARER_LIFE
 from plugin.signing import check_form_token, make_form_token
 
 SEE, MANAGE, PAY, OWN = "see", "manage", "pay", "own"
@@ -134,3 +134,27 @@ def safe_next(text: str | None, *, below: str) -> str | None:
     if not text or not text.isprintable() or "\\" in text or not text.startswith(f"{below}/"):
         return None
     return None if ".." in text.partition("?")[0].split("/") else text
+
+
+def path_now() -> str:
+    """Return where this request is, below our root and with its query."""
+    return request.full_path.rstrip("?")
+
+
+def way_back(*, below: str) -> str:
+    """Return the page to come back to: this one, or for a form the page it stands on."""
+    if request.method == "GET":
+        return path_now()
+    came = request.headers.get("Referer", "")
+    root = request.host_url.rstrip("/") + request.script_root
+    return came.removeprefix(root) if came.startswith(f"{root}{below}/") else f"{below}/"
+
+
+def agent() -> str:
+    """Return what the browser calls itself, as far as it is kept."""
+    return request.headers.get("User-Agent", "")[:AGENT_MAX]
+
+
+def address() -> str:
+    """Return the network address of whoever asks."""
+    return request.remote_addr or ""

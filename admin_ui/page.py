@@ -1,10 +1,11 @@
 """What every page has: a language, a look, headers that let nothing foreign run, and errors that say what to do."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
-from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -13,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_ui import access
 from plugin.database import raise_if_unavailable
 from plugin.domain.money import format_minor
-from plugin.errors import PluginError, Unavailable
+from plugin.errors import NotFound, PluginError, Unavailable
 from plugin.languages import LANGUAGES, choose, formats, mark, texts
 
 LANGUAGE_COOKIE = access.Cookie("passalong_language", "/", 365 * 86_400)
@@ -31,6 +32,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 Answer = str | tuple[str, int] | BaseResponse
+View = Callable[..., Answer]
 _log = logging.getLogger(__name__)
 _SAID: dict[str, str] = {}
 
@@ -185,6 +187,36 @@ def csv_file(name: str, text: str) -> Response:
     """Return a file of comma-separated values (RFC 4180), with the mark by which spreadsheets know it for UTF-8."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(f"\ufeff{text}".encode(), headers=headers, content_type="text/csv; charset=utf-8; header=present")
+
+
+def show_form(template: str, errors: Any = None, **values: Any) -> Answer:
+    """Return a page with a form; one with ``errors`` by field is answered 422."""
+    shown = show(template, errors=errors or {}, form=request.form, **values)
+    return (shown, 422) if errors else shown
+
+
+def opener(blueprint: Blueprint) -> Callable[..., Callable[[View], View]]:
+    """Return what makes a view a page for whoever comes, before they are signed in. Its forms are as well guarded."""
+
+    def open_page(rule: str, *, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def answer(**values: Any) -> Any:
+                if request.method == "POST":
+                    access.require_own_form(holder())
+                return finish(chosen_language() or view(access.context(), **values))
+
+            blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
+            return view
+
+        return decorate
+
+    return open_page
+
+
+def nothing(anything: str) -> Any:
+    """Answer for every address at which there is no page."""
+    raise NotFound("not_found", "The page may have moved, or it belongs to somebody else.")
 
 
 def finish(answer: Answer) -> Response:

@@ -15,17 +15,18 @@ from sqlalchemy import Row, select
 
 from admin_ui import access
 from admin_ui.access import MANAGE, OWN, PAY, ROLES, SEE, ForeignForm
-from admin_ui.page import Answer, answer_error, chosen_language, finish, holder, show
+from admin_ui.page import Answer, answer_error, chosen_language, finish, holder, nothing, opener, show_form
 from plugin.errors import NotAllowed, NotFound
 from plugin.models import shop as shops
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.sessions import Member, find_member
 
-__all__ = ["MANAGE", "OWN", "PAY", "SEE", "Desk", "Menu", "init_app", "open_page", "page"]
+__all__ = ["MANAGE", "OWN", "PAY", "SEE", "Desk", "Menu", "init_app", "open_page", "page", "show_form"]
 
 blueprint = Blueprint("owner", __name__, url_prefix="/admin", template_folder="../templates")
 blueprint.register_error_handler(Exception, answer_error("owner/error.html"))
+open_page = opener(blueprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _load() -> None:
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     MENU.sort(key=lambda entry: entry.menu.order)
-    blueprint.add_url_rule("/<path:anything>", "nothing", _nothing, methods=["GET", "POST"])
+    blueprint.add_url_rule("/<path:anything>", "nothing", nothing, methods=["GET", "POST"])
 
 
 def page(
@@ -136,28 +137,12 @@ def page(
     return decorate
 
 
-def open_page(rule: str, *, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
-    """Make a view a page for whoever comes, before they are signed in. Its forms are as well guarded."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def answer(**values: Any) -> Any:
-            if request.method == "POST":
-                access.require_own_form(holder())
-            return finish(chosen_language() or view(access.context(), **values))
-
-        blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
-        return view
-
-    return decorate
-
-
 def _enter(view: View, values: dict[str, Any], *, needs: str, fresh: bool, second_factor: bool) -> Answer:
     member = _member()
     if member is None:
         if request.method == "POST":
             raise ForeignForm
-        return redirect(url_for("owner.sign_in", next=_path()), 303)
+        return redirect(url_for("owner.sign_in", next=access.path_now()), 303)
     g.holder, g.locale = member.token_hash, member.locale
     if (chosen := chosen_language()) is not None:
         return chosen
@@ -167,9 +152,9 @@ def _enter(view: View, values: dict[str, Any], *, needs: str, fresh: bool, secon
     if not desk.may(needs):
         raise NotAllowed("role_too_small", "Your role does not allow this. Ask an owner of the shop.")
     if second_factor and not member.has_second_factor:
-        return redirect(url_for("owner.second_factor", next=_back()), 303)
+        return redirect(url_for("owner.second_factor", next=access.way_back(below="/admin")), 303)
     if fresh and not member.is_fresh:
-        return redirect(url_for("owner.again", next=_back()), 303)
+        return redirect(url_for("owner.again", next=access.way_back(below="/admin")), 303)
     return view(desk, **values)
 
 
@@ -193,30 +178,7 @@ def _desk(member: Member, key: str | None) -> Desk:
     return Desk(access.context(), member, rows, found)
 
 
-def _path() -> str:
-    return request.full_path.rstrip("?")
-
-
-def _back() -> str:
-    """Return the page to come back to: this one, or for a form the page it stands on."""
-    if request.method == "GET":
-        return _path()
-    came = request.headers.get("Referer", "")
-    root = request.host_url.rstrip("/") + request.script_root
-    return came.removeprefix(root) if came.startswith(f"{root}/admin/") else "/admin/"
-
-
 def _menu() -> list[Entry]:
     """Return the lines of the menu for who is there; without a shop there is nothing to choose from."""
     desk: Desk | None = g.get("desk")
     return [entry for entry in MENU if desk is not None and desk.shop is not None and desk.may(entry.needs)]
-
-
-def _nothing(anything: str) -> Any:
-    raise NotFound("not_found", "The page may have moved, or it belongs to somebody else.")
-
-
-def show_form(template: str, errors: Any = None, **values: Any) -> Answer:
-    """Return a page with a form; one with ``errors`` by field is answered 422."""
-    shown = show(template, errors=errors or {}, form=request.form, **values)
-    return (shown, 422) if errors else shown

@@ -13,8 +13,6 @@ from plugin.services.context import Context
 from plugin.services.manage_access import PASSWORD_LENGTH_MIN
 from plugin.services.sessions import end_session
 
-AGENT_READ = 200
-
 
 @open_page("/setup/<ticket>", methods=["GET", "POST"])
 def set_up(context: Context, ticket: str) -> Answer:
@@ -25,7 +23,7 @@ def set_up(context: Context, ticket: str) -> Answer:
         form = request.form
         try:
             token = signing.set_up(
-                context, ticket, form.get("email", ""), form.get("password", ""), agent=_agent()
+                context, ticket, form.get("email", ""), form.get("password", ""), agent=access.agent()
             )
         except BadRequest as error:
             errors = error.fields
@@ -44,7 +42,7 @@ def sign_in(context: Context) -> Answer:
         form = request.form
         try:
             entered = signing.enter(
-                context, form.get("email", ""), form.get("password", ""), agent=_agent(), address=_address()
+                context, form.get("email", ""), form.get("password", ""), agent=access.agent(), address=access.address()
             )
         except signing.NotSignedIn as error:
             wrong = error.message
@@ -61,7 +59,7 @@ def second_step(context: Context) -> Answer:
     second = request.form.get("second", "")
     try:
         token = signing.enter_by_code(
-            context, second, request.form.get("code", ""), agent=_agent(), address=_address()
+            context, second, request.form.get("code", ""), agent=access.agent(), address=access.address()
         )
     except signing.NotSignedIn as error:
         return show_form("owner/second_step.html", {"code": [error.message]}, second=second, next=_next())
@@ -80,8 +78,8 @@ def again(desk: Desk) -> Answer:
                 desk.member,
                 form.get("password", ""),
                 form.get("code", ""),
-                agent=_agent(),
-                address=_address(),
+                agent=access.agent(),
+                address=access.address(),
             )
         except signing.NotSignedIn as error:
             errors = {"password": [error.message]}
@@ -109,11 +107,3 @@ def _next() -> str:
     """Return where to go on: where the visitor wanted to go, if that is one of our pages."""
     wanted = access.safe_next(request.values.get("next"), below="/admin")
     return f"{request.script_root}{wanted}" if wanted else url_for("owner.home")
-
-
-def _agent() -> str:
-    return request.headers.get("User-Agent", "")[:AGENT_READ]
-
-
-def _address() -> str:
-    return request.remote_addr or ""

@@ -79,6 +79,7 @@ lot = Table(
     Column("currency", String(3), primary_key=True),
     Column("shop_id", BigInteger, nullable=False),
     *(Column(purpose, BigInteger, nullable=False, server_default="0") for purpose in SHARER_PURPOSES),
+    Index("ix_pa_lot_sharer", "sharer_id", "order_id"),
     Index(
         "ix_pa_lot_payable",
         "shop_id",

@@ -209,9 +209,14 @@ def _holder(connection: Connection, shop_id: int, name: str) -> Any:
     ).one_or_none()
 
 
+def is_email(text: str) -> bool:
+    """Tell whether a text looks like an e-mail address; only a mail to it can tell whether it is one."""
+    return "@" in text[1:-1] and len(text) <= 254 and text.isprintable() and " " not in text
+
+
 def _check(email: str | None, status: str, codes: Sequence[str]) -> None:
     errors: dict[str, list[str]] = {}
-    if email is not None and ("@" not in email[1:-1] or len(email) > 254 or not email.isprintable() or " " in email):
+    if email is not None and not is_email(email):
         errors["email"] = ["This is not an e-mail address."]
     if status not in STATUSES:
         errors["status"] = [f"Must be one of {', '.join(STATUSES)}."]
