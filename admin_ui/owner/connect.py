@@ -18,20 +18,17 @@ from plugin.services.show_connection import Light, show_connection
 from plugin.shops.base import Connected
 
 _CONNECTED = said("connected", mark("The shop is connected: its webhooks are made, and its orders are being fetched."))
-# What is asked for, by platform: field, label, hint. The names are those of the platform's own pages.
-_ASKED: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
-    "shopify": (
-        ("shop", mark("The shop's name at Shopify"), mark("Like hats.myshopify.com.")),
-        ("client_id", mark("Client ID"), None),
-        ("client_secret", mark("Client secret"), None),
-        ("access_token", mark("Or an access token"), mark("Of an app that was made in the shop's admin.")),
-        ("secret", mark("API secret key of that app"), mark("Shopify signs its webhooks with it.")),
-    ),
-    "woocommerce": (
-        ("consumer_key", mark("Consumer key"), mark("It begins with ck_.")),
-        ("consumer_secret", mark("Consumer secret"), mark("It begins with cs_.")),
-    ),
+# What the platforms ask for, with a hint where one is needed. The words are those of the platforms' own pages.
+_FIELDS: Mapping[str, tuple[str, str | None]] = {
+    "shop": (mark("The shop's name at Shopify"), mark("Like hats.myshopify.com.")),
+    "client_id": (mark("Client ID"), None),
+    "client_secret": (mark("Client secret"), None),
+    "access_token": (mark("Or an access token"), mark("Of an app that was made in the shop's admin.")),
+    "secret": (mark("API secret key of that app"), mark("Shopify signs its webhooks with it.")),
+    "consumer_key": (mark("Consumer key"), mark("It begins with ck_.")),
+    "consumer_secret": (mark("Consumer secret"), mark("It begins with cs_.")),
 }
+_ORDER = tuple(_FIELDS)
 _SECRET_FIELDS = frozenset({"client_secret", "access_token", "secret", "consumer_secret"})
 
 
@@ -56,7 +53,7 @@ def light(desk: Desk) -> Answer:
 def give_keys(desk: Desk) -> Answer:
     """Try the credentials of the shop's API, make its webhooks, and have its orders fetched."""
     row, form = desk.row, request.form
-    given = {name: form.get(name, "").strip() for name, _, _ in _ASKED.get(row.platform, ())}
+    given = {name: form.get(name, "").strip() for name, _, _ in _asked(row.platform)}
     credentials = {name: value for name, value in given.items() if value and name != "secret"}
     secret = given.get("secret") or None
     new = NewShop(row.platform, row.url, live=row.live, secret=secret, credentials=credentials)
@@ -84,7 +81,7 @@ def _connect(desk: Desk, errors: object = None) -> Answer:
         is_connectable=isinstance(shops.get(row.platform), Connected),
         is_connected=can_ask(context, row),
         grant=grant_url(context, NewShop(row.platform, row.url, live=row.live)),
-        asked=_ASKED.get(row.platform, ()),
+        asked=_asked(row.platform),
         secret_fields=_SECRET_FIELDS,
     )
 
@@ -92,3 +89,13 @@ def _connect(desk: Desk, errors: object = None) -> Answer:
 def _mark_of(light: Light) -> str:
     """Return what tells one state of the light from another."""
     return f"{light.state}.{light.at or 0}"
+
+
+def _asked(platform: str) -> list[tuple[str, str, str | None]]:
+    """Return the fields for what a platform's API asks for: name, label, hint."""
+    adapter = shops.get(platform)
+    if not isinstance(adapter, Connected):
+        return []
+    names = {*adapter.more, *(name for group in adapter.credentials for name in group)}
+    known = sorted(names, key=lambda name: (_ORDER.index(name) if name in _FIELDS else len(_ORDER), name))
+    return [(name, *_FIELDS.get(name, (name, None))) for name in known]

@@ -5,17 +5,14 @@ from flask import redirect, request, url_for
 from admin_ui import places
 from admin_ui.owner import MANAGE, OWN, Desk, Menu, page, show_form
 from admin_ui.page import Answer, go, language, said, show
+from plugin import shops
 from plugin.errors import BadRequest, PluginError
 from plugin.languages import mark
 from plugin.services.add_shop import NewShop, add_shop
 from plugin.services.show_home import COUNT_MAX, show_home
+from plugin.shops.base import Connected, Shop
 
 _ADDED = said("shop-added", mark("The shop is here. Now tell it where to send its orders."))
-PLATFORMS = {
-    "shopify": mark("Shopify"),
-    "woocommerce": mark("WooCommerce"),
-    "generic": mark("Another shop, by webhook"),
-}
 _FIELDS = {"bad_currency": "currency", "bad_timezone": "timezone", "unknown_platform": "platform"}
 
 
@@ -60,9 +57,15 @@ def new_shop(desk: Desk) -> Answer:
     return show_form(
         "owner/new_shop.html",
         errors,
-        platforms=PLATFORMS,
+        platforms=_platforms(),
         currency=currency,
         zone=zone,
         currencies=places.currency_options(language()),
         zones=places.zone_options(),
     )
+
+
+def _platforms() -> list[tuple[Shop, bool]]:
+    """Return what a shop can run on, and whether it can then be asked and not only listened to; those first."""
+    known = [(shops.get(name), isinstance(shops.get(name), Connected)) for name in shops.names()]
+    return sorted(known, key=lambda one: (not one[1], one[0].title))

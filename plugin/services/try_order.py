@@ -185,13 +185,13 @@ def _done(progress: Progress, name: str) -> Mapping[str, Any]:
 def _beside(context: Context, real: Row[Any]) -> Row[Any]:
     """Return the shop for test orders. Its address, which nobody visits, names the real one's key."""
     url = f"{real.url}/test-orders-{real.key}"
-    wanted = select(shop).where(shop.c.platform == "generic", shop.c.url == url, shop.c.live.is_(False))
+    wanted = select(shop).where(shop.c.platform == generic.SHOP.name, shop.c.url == url, shop.c.live.is_(False))
     with context.database.reading() as connection:
         found = connection.execute(wanted.order_by(shop.c.id).limit(1)).one_or_none()
     if found is not None:
         return found
     name = f"{real.name} (test)"
-    new = NewShop("generic", url, name=name, currency=real.currency, timezone=real.timezone, live=False)
+    new = NewShop(generic.SHOP.name, url, name=name, currency=real.currency, timezone=real.timezone, live=False)
     add_shop(context, new, actor=ACTOR)
     return _beside(context, real)
 

@@ -150,6 +150,7 @@ class Shop(Protocol):
     """One platform. ``verify`` raises BadSignature and ``parse`` Malformed, and nothing else, whatever they get."""
 
     name: str
+    title: str  # what people call it
     headers: tuple[str, ...]  # how the names of its own headers begin, in lower case; they are kept beside the body
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
@@ -182,6 +183,7 @@ class Asked(Protocol):
     """A platform whose shops can be asked; raises Malformed for an id that is none, ShopRefused, outbound's errors."""
 
     credentials: tuple[tuple[str, ...], ...]  # the names of what the owner must give; any one of these sets will do
+    more: tuple[str, ...]  # the names of what they may give besides; "secret" is that of the webhooks
 
     def ask(self, out: Outbound, place: Place, ref: str) -> Heard:
         """Return the order as the shop has it now, whole; of one it no longer has, that it is gone."""

@@ -36,6 +36,7 @@ class Generic:
     """Standard Webhooks with ``{"type": "order", "data": <order>}``."""
 
     name = "generic"
+    title = "Standard Webhooks"
     headers = ("webhook-",)
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:

@@ -528,8 +528,10 @@ class Shopify:
     """Shopify's webhooks: orders/*, refunds/create, order_transactions/create, app/uninstalled, the privacy topics."""
 
     name = "shopify"
+    title = "Shopify"
     headers = ("x-shopify-", "shopify-")
     credentials = (("access_token",), ("client_id", "client_secret"))
+    more = ("shop", "secret")
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return False

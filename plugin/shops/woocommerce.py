@@ -393,8 +393,10 @@ class WooCommerce:
     """WooCommerce's webhooks: order.created, order.updated, order.restored, order.deleted, the ping, and actions."""
 
     name = "woocommerce"
+    title = "WooCommerce"
     headers = ("x-wc-",)
     credentials = (("consumer_key", "consumer_secret"),)
+    more = ()
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
         return "x-wc-webhook-signature" not in headers and _PING.fullmatch(body) is not None

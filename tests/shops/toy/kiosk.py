@@ -73,6 +73,7 @@ class Kiosk:
     """Kiosk's deliveries: order.saved and order.gone."""
 
     name = "kiosk"
+    title = "Kiosk"
     headers = ("kiosk-",)
 
     def is_ping(self, headers: Headers, body: bytes) -> bool:
