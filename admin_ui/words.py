@@ -100,7 +100,7 @@ FLAGS = {
 }
 # What moved the money, in a word and in a sentence that is right for whoever reads it.
 TRANSFERS = {
-    "earn": mark("Earned"),
+    "earn": mark("Earned by the order"),
     "take_back": mark("Taken back"),
     "earn_held": mark("Earned, held"),
     "take_back_held": mark("Taken back, held"),

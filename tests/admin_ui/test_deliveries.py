@@ -1,9 +1,8 @@
 """Deliveries on the owner's pages: the log, what each said, and reading them once more."""
 
-import json
-
 import pytest
 
+from plugin.errors import Malformed
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.test_orders import listed
 from tests.admin_ui.test_sharers import text_of
@@ -68,7 +67,7 @@ def test_what_is_in_quarantine_is_read_once_more(
 ) -> None:
     order = shop.order("1002")
     with monkeypatch.context() as broken:
-        broken.setattr("plugin.shops.generic.json.loads", _fail)
+        broken.setattr("plugin.shops.generic.Generic.parse", _fail)
         shop.deliver(order)
         world.work()
     assert len(listed(owner.get(f"{root(shop)}?state=quarantined"))) == 2
@@ -81,7 +80,7 @@ def test_what_is_in_quarantine_is_read_once_more(
 
 
 def _fail(*_args: object, **_options: object) -> None:
-    raise json.JSONDecodeError("broken on purpose", "", 0)
+    raise Malformed("Broken on purpose.")
 
 
 def test_another_shops_delivery_is_not_replayed(shop: Shop, owner: Browser, world: World) -> None:

@@ -29,12 +29,12 @@ def names(page: str) -> list[str]:
 @pytest.fixture
 def shop(world: World) -> Shop:
     """Give a shop with three sharers, one of whom waits; Alice brought an order of 100.00 by a click."""
-    world.stop_clock("2026-11-22T10:00:00Z")
+    world.stop_clock("2026-11-01T09:59:00Z")  # a click that came after its order would not count
     shop = world.shop(name="Tea House")
     shop.plan()
     alice = shop.sharer("alice", codes=["ALICE10"], group="guides")
     shop.sharer("bob", status="pending")
-    shop.sharer("carol", name="王小明")
+    shop.sharer("王小明", email="carol@example.org")
     token = shop.click(shop.link(alice))
     shop.told(shop.order("1001", attributes={"_pa": token}))
     return shop
@@ -117,7 +117,7 @@ def test_another_shops_sharers_are_not_changed(shop: Shop, owner: Browser, world
 
 
 def test_the_file_holds_the_same_and_no_formula(shop: Shop, owner: Browser) -> None:
-    shop.sharer("evil", name='=HYPERLINK("http://evil.example")', group="@SUM(A1)")
+    shop.sharer('=HYPERLINK("http://evil.example")', email="evil@example.org", group="@SUM(A1)")
     response = owner.client.get(f"{root(shop)}/sharers.csv")
     assert response.data.startswith(b"\xef\xbb\xbf") and response.content_type.startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"))))
