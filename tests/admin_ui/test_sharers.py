@@ -133,7 +133,7 @@ def test_a_sharers_balances_add_up_and_the_statement_says_why(shop: Shop, owner:
     page = text_of(owner.get(f"{root(shop)}/sharers/shr_1"))
     assert "On the way $10.00" in page and "Earned in all $10.00" in page
     statement = text_of(owner.get(f"{root(shop)}/sharers/shr_1/statement"))
-    assert "Earned The order earned it. It waits until the return period is over." in statement
+    assert "Earned by the order The order earned it. It waits until the return period is over." in statement
     assert "1001" in statement
 
 
