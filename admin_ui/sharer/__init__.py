@@ -33,6 +33,7 @@ TABS = (
     ("share", mark("Share"), "share-2"),
     ("earnings", mark("Earnings"), "wallet"),
     ("payouts", mark("Payouts"), "receipt-text"),
+    ("profile", mark("Me"), "user"),
 )
 
 blueprint = Blueprint("sharer", __name__, template_folder="../templates")

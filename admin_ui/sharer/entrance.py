@@ -108,6 +108,14 @@ def start(context: Context, guest: Guest) -> Answer:
     return show("sharer/start.html", seats=seats)
 
 
+@guest_page("/profile")
+def start_profile(context: Context, guest: Guest) -> Answer:
+    """What mails lead to: a person's own page in the first shop they share for."""
+    with context.database.reading() as connection:
+        seats = list_seats(connection, guest.id)
+    return redirect(url_for("sharer.profile", shop=seats[0].key) if seats else url_for("sharer.start"), 303)
+
+
 @guest_page("/<shop>/again", methods=["GET", "POST"])
 def again(context: Context, guest: Guest, shop: str) -> Answer:
     """Sign in once more, by a new mail, because what comes next decides where money goes."""

@@ -201,6 +201,17 @@ class Voice:
             notes=(self._why_sharer(),),
         )
 
+    def payout_way(self, address: str) -> Letter:
+        """Where a sharer's money goes was changed."""
+        say = self._say
+        return self._letter(
+            say.gettext("How you are paid was changed"),
+            say.gettext("Somebody who signed in with your mail changed how %(shop)s pays you.") % {"shop": self._shop},
+            after=(say.gettext("If it was you, there is nothing to do. If not, check it now and tell the shop."),),
+            button=(say.gettext("Check how you are paid"), address),
+            notes=(self._why_sharer(),),
+        )
+
     def weekly_digest(self, address: str, *, week: Week) -> Letter:
         """How the week was, for those who run the shop."""
         say = self._say

@@ -29,6 +29,7 @@ from plugin.services.want_mail import (
     INVITATION,
     PAID,
     PAYOUT_FAILED,
+    PAYOUT_WAY,
     READY,
     SIGN_IN,
     TEAM_INVITATION,
@@ -227,6 +228,17 @@ def _payout_failed(desk: _Desk) -> tuple[_Reader, Letter]:
     return reader, desk.voice(reader).payout_failed(desk.address(SHARERS), net=net, reason=row.reason)
 
 
+def _payout_way(desk: _Desk) -> tuple[_Reader, Letter]:
+    """Tell of a change of where money goes, however the sharer stands: it may not have been them."""
+    row = desk.connection.execute(
+        select(person).join(sharer, sharer.c.person_id == person.c.id).where(sharer.c.id == desk.task.body["sharer"])
+    ).one()
+    if row.email is None:
+        raise _Nothing("The person was erased.")
+    reader = _Reader(row.email, desk.tag(row.locale), row.name)
+    return reader, desk.voice(reader).payout_way(desk.address(PAYMENT))
+
+
 # --- to those who run the shop ----------------------------------------------------------------------------------------
 
 
@@ -296,6 +308,7 @@ _WRITERS: Mapping[str, Callable[[_Desk], tuple[_Reader, Letter]]] = {
     READY: _ready,
     PAID: _paid,
     PAYOUT_FAILED: _payout_failed,
+    PAYOUT_WAY: _payout_way,
     WEEKLY_DIGEST: _weekly_digest,
 }
 

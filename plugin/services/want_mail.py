@@ -13,6 +13,7 @@ from plugin.services.want_task import want_each, want_each_once, want_once
 KIND = "mail"
 INVITATION, TEAM_INVITATION, SIGN_IN = "invitation", "team_invitation", "sign_in"
 FIRST_COMMISSION, READY, PAID, PAYOUT_FAILED = "first_commission", "ready", "paid", "payout_failed"
+PAYOUT_WAY = "payout_way"
 WEEKLY_DIGEST = "weekly_digest"
 
 
@@ -55,6 +56,11 @@ def want_payout_mail(
     """Tell a sharer what came of a payment: ``PAID`` or ``PAYOUT_FAILED``."""
     if shop.live:
         want_once(connection, shop.id, KIND, f"{template}:{item}", _body(template, sharer=sharer, item=item), now=now)
+
+
+def want_payout_way_mail(connection: Connection, shop_id: int, sharer: int, *, now: int) -> None:
+    """Tell a sharer that where their money goes was changed, in case it was not them."""
+    want_once(connection, shop_id, KIND, f"{PAYOUT_WAY}:{sharer}:{now}", _body(PAYOUT_WAY, sharer=sharer), now=now)
 
 
 def want_digest_mails(connection: Connection, shop_id: int, owners: Collection[int], monday: str, *, now: int) -> None:

@@ -31,7 +31,7 @@ def wanted_tickets(world: World) -> list[tuple[str, str]]:
     found = []
     with world.context.database.reading() as connection:
         rows = connection.execute(select(task.c.body).where(task.c.kind == "mail").order_by(task.c.id)).scalars().all()
-        for body in map(json.loads, rows):
+        for body in [told for told in map(json.loads, rows) if "ticket" in told]:
             purpose = tickets.JOIN if body["template"] == "invitation" else tickets.SIGN_IN
             found.append((purpose, tickets.show(world.context, connection, body["ticket"])))
     return found

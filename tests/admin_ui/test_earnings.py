@@ -144,7 +144,7 @@ def test_what_is_another_sharers_is_not_there(shop: Shop) -> None:
         assert "Nothing earned yet" in browser.get(f"/me/{key}/earnings")
         for path in ("earnings/1", f"payouts/{item}", f"payouts/{item}/statement.csv", "earnings/999", "payouts/itm_9"):
             browser.get(f"/me/{key}/{path}", expect=404)
-    for path in ("", "share", "earnings", "earnings/1", "payouts"):
+    for path in ("", "share", "earnings", "earnings/1", "payouts", "profile"):
         sharer_browser(world, carol).get(f"/me/{shop.key}/{path}", expect=404)
         Browser(world).get(f"/me/{shop.key}/{path}", expect=303)
 
