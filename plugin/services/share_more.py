@@ -45,12 +45,12 @@ class Shelf:
 def list_products(connection: Connection, shop_id: int, query: str, *, after: str | None, limit: int) -> Shelf:
     """Return the products whose title holds a text, a page at a time."""
     wanted = select(product.c.ref, product.c.body).where(product.c.shop_id == shop_id)
-    sought = query.strip().casefold()[:QUERY_LENGTH_MAX]
+    sought = _clean(query).strip().casefold()[:QUERY_LENGTH_MAX]
     if sought and (sought.isascii() or sought.upper() == sought):  # SQLite lowers the letters of ASCII alone
         find = func.instr if connection.dialect.name == "sqlite" else func.strpos
         wanted = wanted.where(find(func.lower(product.c.body), sought) > 0)
     if after is not None:
-        wanted = wanted.where(product.c.ref > literal(after, String))
+        wanted = wanted.where(product.c.ref > literal(_clean(after), String))
     found: list[Offered] = []
     rows = connection.execute(wanted.order_by(product.c.ref).limit(READ_MAX)).all()
     for number, row in enumerate(rows, 1):
@@ -60,6 +60,11 @@ def list_products(connection: Connection, shop_id: int, query: str, *, after: st
         if len(found) == limit:
             return Shelf(found, row.ref if number < len(rows) else None)
     return Shelf(found, rows[-1].ref if len(rows) == READ_MAX else None)
+
+
+def _clean(text: str) -> str:
+    """Return a text without the one character that PostgreSQL takes nowhere."""
+    return text.replace("\0", "")
 
 
 def _offered(ref: str, body: str) -> Offered | None:
@@ -85,7 +90,7 @@ def codes_of(connection: Connection, shop_id: int, sharer_id: int) -> list[str]:
 
 def share_product(context: Context, shop_id: int, sharer_id: int, ref: str, *, actor: str) -> int:
     """Return the sharer's link to a product, made now where there is none; raise NotFound for an unknown one."""
-    wanted = select(product.c.body).where(product.c.shop_id == shop_id, product.c.ref == ref)
+    wanted = select(product.c.body).where(product.c.shop_id == shop_id, product.c.ref == _clean(ref))
     with context.database.reading() as connection:
         body = connection.execute(wanted).scalar_one_or_none()
     one = None if body is None else _offered(ref, body)

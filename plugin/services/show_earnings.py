@@ -95,7 +95,7 @@ def find_lines(context: Context, sharer_id: int, order_id: int) -> tuple[str, li
 def _read_cursor(text: str) -> tuple[int, str, str]:
     order_id, _, rest = text.partition(".")
     role, _, currency = rest.partition(".")
-    if not (order_id.isascii() and order_id.isdigit() and len(order_id) <= 18):
+    if not (order_id.isascii() and order_id.isdigit() and len(order_id) <= 18 and rest.isprintable()):
         raise NotFound("not_found", "There is no such page.")
     return int(order_id), role, currency
 
