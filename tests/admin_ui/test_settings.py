@@ -1,0 +1,110 @@
+"""Settings: what is kept is what was typed, secrets are shown once, and only owners open doors or erase."""
+
+import re
+
+import pytest
+
+from admin_ui.owner.settings import contrast
+from tests.admin_ui.office import Office, field_of, plain
+from tests.world import World
+
+BRAND = {"brand_color": "#0f766e", "logo_url": "", "join_mode": "approve", "language": ""}
+
+
+def test_how_the_program_looks_is_kept(world: World) -> None:
+    shop = world.shop(timezone="Asia/Taipei")
+    manager = Office(world, "manager")
+    page = manager.see(f"/{shop.key}/settings")
+    assert f"/webhooks/{shop.key}" in page and f"/pa/{shop.key}.js" in page and "Asia/Taipei" in page
+    wanted = BRAND | {"brand_color": "#FFEE00", "logo_url": "https://cdn.example/logo.png", "join_mode": "open"}
+    page = manager.follow(manager.send(f"/{shop.key}/settings/brand", wanted))
+    assert field_of(page, "brand_color") == "#ffee00" and field_of(page, "logo_url") == wanted["logo_url"]
+    assert "hard to read" in plain(page) and re.search(r'value="open" selected', page)
+    assert "hard to read" not in plain(manager.follow(manager.send(f"/{shop.key}/settings/brand", BRAND)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"brand_color": "red"},
+        {"logo_url": "http://cdn.example/logo.png"},
+        {"logo_url": "javascript:alert(1)"},
+        {"join_mode": "sometimes"},
+        {"language": "tlh"},
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(world: World, wrong: dict[str, str]) -> None:
+    shop = world.shop()
+    page = Office(world).send(f"/{shop.key}/settings/brand", BRAND | wrong, expect=422).get_data(as_text=True)
+    assert f'id="{next(iter(wrong))}-error"' in page
+
+
+def test_contrast_is_that_of_the_standard() -> None:
+    assert contrast("#ffffff") == 1 and round(contrast("#000000"), 6) == 21
+    assert contrast("#767676") > 4.5 > contrast("#777777")
+
+
+def test_a_new_webhook_secret_is_shown_once_and_both_are_good_for_a_day(world: World) -> None:
+    shop = world.shop()
+    owner = Office(world)
+    page = owner.send(f"/{shop.key}/settings/secret", expect=200).get_data(as_text=True)
+    found = re.search(r'<code id="secret">(whsec_[^<]+)</code>', page)
+    assert found and found[1] not in owner.see(f"/{shop.key}/settings")
+    shop.deliver(shop.order())
+    shop.secret = found[1]
+    shop.deliver(shop.order())
+    Office(world, "manager").send(f"/{shop.key}/settings/secret", expect=403)
+
+
+def test_a_buyer_is_erased_by_e_mail_or_order(world: World) -> None:
+    shop = world.shop()
+    shop.plan()
+    shop.sharer("alice")
+    order = shop.told(shop.order("o1"))
+    owner, path = Office(world), f"/{shop.key}/settings/erase"
+    for fields in (
+        {"email": "alice@example.org"},
+        {"sure": "yes"},
+        {"sure": "yes", "email": "alice"},
+        {"sure": "yes", "order": "o2"},
+    ):
+        owner.send(path, fields, expect=422)
+    assert world.call("GET", f"/sharers?shop={shop.key}", expect=200)["items"][0]["name"] == "alice"
+    owner.send(path, {"sure": "yes", "email": "Alice@example.org"})
+    assert world.call("GET", f"/sharers?shop={shop.key}", expect=200)["items"][0]["name"] is None
+    owner.send(path, {"sure": "yes", "order": "o1"})
+    assert shop.see("o1") == order
+    Office(world, "manager").send(path, {"sure": "yes", "order": "o1"}, expect=403)
+
+
+def test_a_shop_that_cannot_be_asked_is_not(world: World) -> None:
+    shop = world.shop()
+    owner = Office(world)
+    assert "cannot be asked" in plain(owner.see(f"/{shop.key}/settings"))
+    owner.send(f"/{shop.key}/settings/reconcile", expect=409)
+
+
+def test_endpoints_are_added_switched_and_removed(world: World) -> None:
+    shop, other = world.shop(), world.shop(url="https://other.example.com")
+    owner, path = Office(world), f"/{shop.key}/endpoints"
+    for url in ("", "ftp://hooks.example.com", "http://127.0.0.1:9/", "https://localhost/x", "nonsense"):
+        owner.send(path, {"url": url}, expect=422)
+    page = owner.send(path, {"url": "https://93.184.216.34/hook"}, expect=200).get_data(as_text=True)
+    secret = re.search(r'<code id="secret">(whsec_[^<]+)</code>', page)
+    assert secret and secret[1] not in owner.see(path)
+    name = field_of(owner.see(path), "endpoint")
+    assert "It is off." in plain(owner.follow(owner.send(f"{path}/change", {"endpoint": name, "do": "off"})))
+    owner.send(f"{path}/change", {"endpoint": name, "do": "on"})
+    owner.send(f"{path}/change", {"endpoint": name, "do": "again"})
+    owner.send(f"{path}/change", {"endpoint": name, "do": "burn"}, expect=422)
+    owner.send(f"/{other.key}/endpoints/change", {"endpoint": name, "do": "remove"}, expect=404)
+    owner.send(f"{path}/change", {"endpoint": name, "do": "remove"})
+    assert "There are none yet." in plain(owner.see(path))
+    Office(world, "manager").see(path, expect=403)
+
+
+def test_health_is_for_those_who_run_everything(world: World) -> None:
+    shop = world.shop()
+    assert "guards" in plain(Office(world).see(f"/{shop.key}/health"))
+    Office(world, shop=shop).see(f"/{shop.key}/health", expect=403)
+    Office(world, "manager").see(f"/{shop.key}/health", expect=403)
