@@ -1,6 +1,7 @@
 """Settings: what is kept is what was typed, secrets are shown once, and only owners open doors or erase."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -108,3 +109,20 @@ def test_health_is_for_those_who_run_everything(world: World) -> None:
     assert "guards" in plain(Office(world).see(f"/{shop.key}/health"))
     Office(world, shop=shop).see(f"/{shop.key}/health", expect=403)
     Office(world, "manager").see(f"/{shop.key}/health", expect=403)
+
+
+def test_a_test_mail_goes_to_whoever_asks(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    shop = world.shop()
+    owner, path = Office(world), f"/{shop.key}/health"
+    page = plain(owner.see(path))
+    assert "PASSALONG_MAIL_URL" in page and "sign:" in page and "encrypt:" in page
+    assert "The mail server took it." in plain(owner.follow(owner.send(f"{path}/mail")))
+    assert owner.email in caplog.text
+    for _ in range(9):
+        owner.send(f"{path}/mail")
+    owner.send(f"{path}/mail", expect=429)
+    settings = replace(world.context.settings, mail_url="smtp://127.0.0.1:1")
+    object.__setattr__(world.context, "settings", settings)
+    again = Office(world)
+    assert "cannot be reached" in plain(again.send(f"{path}/mail", expect=422).get_data(as_text=True))
+    Office(world, shop=shop).send(f"{path}/mail", expect=403)
