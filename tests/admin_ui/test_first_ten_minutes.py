@@ -176,8 +176,8 @@ def test_from_the_printed_address_to_a_credited_order(
     walk.step("green")
 
     walk.click("main .main-action")
-    page.fill("#percent", "12.5")
-    page.wait_for_selector("#example:has-text('NT$125')")
+    page.fill("#percent", "12")
+    page.wait_for_selector("#example:has-text('NT$88')")
     walk.step("reward")
     walk.click("main .main-action")
     walk.step("payout")
