@@ -9,7 +9,6 @@ from flask import make_response, redirect, request, url_for
 
 from admin_ui import access
 from admin_ui.owner import OWN, Desk, open_page, page, show_form
-from admin_ui.owner.entrance import AGENT_READ
 from admin_ui.page import Answer, go, language, said
 from plugin.errors import BadRequest, Conflict, NotFound
 from plugin.languages import mark
@@ -128,7 +127,7 @@ def join_team(context: Context, ticket: str) -> Answer:
     found = look_at_invitation(context, ticket)
     errors: object = None
     if request.method == "POST":
-        agent = request.headers.get("User-Agent", "")[:AGENT_READ]
+        agent = access.agent()
         try:
             token = accept_invitation(context, ticket, request.form.get("password", ""), agent=agent)
         except BadRequest as error:

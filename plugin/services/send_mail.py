@@ -236,7 +236,7 @@ def _payout_way(desk: _Desk) -> tuple[_Reader, Letter]:
     if row.email is None:
         raise _Nothing("The person was erased.")
     reader = _Reader(row.email, desk.tag(row.locale), row.name)
-    return reader, desk.voice(reader).payout_way(desk.address(PAYMENT))
+    return reader, desk.voice(reader).payout_way(desk.address(SHARERS))
 
 
 # --- to those who run the shop ----------------------------------------------------------------------------------------
