@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -269,3 +270,17 @@ def test_no_function_is_longer_than_a_screen() -> None:
         and node.end_lineno - node.lineno + 1 > LINES_MAX
     ]
     assert not wrong
+
+
+# -- what is shipped ---------------------------------------------------------------------------------------------------
+
+
+def test_every_file_that_is_no_code_is_shipped_with_its_package() -> None:
+    """Templates, translations and fonts that are not named in setup.cfg would be missing in an installed copy."""
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    for package in HOUSE:
+        patterns = settings["options.package_data"][package].split()
+        shipped = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
+        there = {path for path in (ROOT / package).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+        assert there <= shipped, sorted(str(path.relative_to(ROOT)) for path in there - shipped)
