@@ -10,6 +10,9 @@ from plugin.services.invite_sharers import NoAddresses, invite_sharers, newest_s
 from plugin.services.manage_program import APPROVE, CLOSED, OPEN, change_program, show_program
 
 _INVITED = said("invited", mark("They are sharers now. Their links stand below."))
+_WRITTEN = said(
+    "invited-by-mail", mark("They are sharers now and get a mail with the way in. Their links stand below.")
+)
 _KNOWN = said("invited-known", mark("All of them are sharers already."))
 _JOINING = said("join-kept", mark("Who may join is kept."))
 JOIN_MODES = (
@@ -27,7 +30,9 @@ def invite(desk: Desk) -> Answer:
             done = invite_sharers(desk.context, desk.shop_id, request.form.get("addresses", ""), actor=desk.actor)
         except NoAddresses as error:
             return _invite(desk, error.fields, wrong=error.lines)
-        return go("owner.invite", shop=desk.shop_key, code=_INVITED if done.new else _KNOWN)
+        writes = desk.context.settings.mail_url and desk.row.live
+        code = (_WRITTEN if writes else _INVITED) if done.new else _KNOWN
+        return go("owner.invite", shop=desk.shop_key, code=code)
     return _invite(desk)
 
 

@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 
 from plugin.errors import BadRequest, Conflict
 from plugin.languages import mark
-from plugin.models import link, person, sharer
+from plugin.models import link, person, sharer, shop
+from plugin.services import tickets
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import NewSharer, enrol_sharer
 from plugin.services.issue_link import issue_link
+from plugin.services.want_mail import INVITATION, want_ticket_mail
 
 AT_ONCE_MAX = 100
 SHOWN = 10
@@ -49,7 +51,20 @@ def invite_sharers(context: Context, shop_id: int, text: str, *, actor: str) -> 
             known += 1
         else:
             issue_link(context, shop_id, number, url=None, channel=None, campaign=None, actor=actor)
+            _want_mail(context, shop_id, number)
+    context.wake()
     return Invited(len(people) - known, known)
+
+
+def _want_mail(context: Context, shop_id: int, sharer_id: int) -> None:
+    """Have the way in sent to a new sharer; a shop whose money is not real writes to nobody."""
+    wanted = select(sharer.c.person_id).join(shop, shop.c.id == sharer.c.shop_id)
+    with context.database.writing() as connection:
+        theirs = connection.execute(wanted.where(sharer.c.id == sharer_id, shop.c.live.is_(True))).scalar_one_or_none()
+        if theirs is not None:
+            now = context.now()
+            ticket = tickets.issue(connection, tickets.JOIN, now=now, shop_id=shop_id, person_id=theirs)
+            want_ticket_mail(connection, shop_id, INVITATION, ticket, now=now)
 
 
 def _read(text: str) -> list[NewSharer]:

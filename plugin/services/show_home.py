@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, ScalarSelect, and_, case, exists, func, literal, select, union_all
+from sqlalchemy import Connection, Row, ScalarSelect, case, exists, func, literal, select, union_all
 
 from plugin.domain.moment import DAY
 from plugin.domain.money import parse_micros, round_to_minor
@@ -22,12 +22,12 @@ from plugin.models import (
     account,
     click_month,
     delivery,
-    fact,
     orders,
     plan,
     sharer,
     sharer_month,
     shop_day,
+    standing,
     task,
 )
 from plugin.services import find_leaks, reconcile_shop, try_order
@@ -39,8 +39,7 @@ from plugin.services.show_connection import Light, read_light
 DAYS = 30
 MONTHS = 6
 COUNT_MAX = 100  # counting stops there; who has so many to do counts no further
-_PENDING = '%"status":"pending"%'  # as facts are written
-_NOBODY = '%"winner":null%'  # as decisions are
+_NOBODY = '%"winner":null%'  # as decisions are written
 _TASKS = (reconcile_shop.KIND, find_leaks.KIND, try_order.KIND)
 
 
@@ -61,6 +60,7 @@ class Todo:
     held: int
     quarantined: int
     flagged: int
+    odd: str | None  # the shop's id of the newest flagged order
     due: Sequence[Due]
     trouble: str | None  # of asking the shop for its orders
     leaks: Sequence[str]  # codes that leaked today
@@ -184,8 +184,8 @@ def _leaks(tasks: Mapping[str, Any], *, now: int) -> Sequence[str]:
 
 def _guide(
     connection: Connection, shop_id: int, tasks: Mapping[str, Any], *, now: int
-) -> tuple[Guide, tuple[int, int, int, int]]:
-    """Return the guide, and how many sharers are pending, orders held, deliveries quarantined, orders flagged."""
+) -> tuple[Guide, tuple[int, int, int, int, str | None]]:
+    """Return the guide, and what Todo begins with."""
     in_force = (
         select(plan.c.body)
         .where(plan.c.shop_id == shop_id, plan.c.in_force_from <= now)
@@ -201,7 +201,8 @@ def _guide(
             _count(select(delivery.c.id).where(delivery.c.shop_id == shop_id, delivery.c.state == "quarantined")).label(
                 "quarantined"
             ),
-            _flagged(shop_id, now).label("flagged"),
+            _count(_flagged(shop_id, now)).label("flagged"),
+            _flagged(shop_id, now).order_by(orders.c.placed_at.desc()).limit(1).scalar_subquery().label("odd"),
         )
     ).one()
     in_plan = json.loads(row.plan)
@@ -213,7 +214,7 @@ def _guide(
         bool(row.has_sharers),
         len(_result(tasks, try_order.KIND).get("steps", ())) == len(try_order.STEPS),
     )
-    return guide, (row.pending, row.held, row.quarantined, row.flagged)
+    return guide, (row.pending, row.held, row.quarantined, row.flagged, row.odd)
 
 
 def _count(rows: Any) -> ScalarSelect[int]:
@@ -222,15 +223,9 @@ def _count(rows: Any) -> ScalarSelect[int]:
 
 
 def _pending(shop_id: int) -> ScalarSelect[int]:
-    """Count the sharers whose newest fact says that they wait."""
-    newer = fact.alias()
-    is_later = (newer.c.at > fact.c.at) | and_(newer.c.at == fact.c.at, newer.c.position > fact.c.position)
-    newest = ~exists().where(newer.c.sharer_id == fact.c.sharer_id, newer.c.kind == "sharer", is_later)
-    return _count(
-        select(fact.c.id)
-        .join(sharer, sharer.c.id == fact.c.sharer_id)
-        .where(sharer.c.shop_id == shop_id, fact.c.kind == "sharer", fact.c.body.like(_PENDING), newest)
-    )
+    """Count the sharers who wait."""
+    theirs = select(standing.c.sharer_id).where(standing.c.shop_id == shop_id, standing.c.status == "pending")
+    return _count(theirs)
 
 
 def _held(shop_id: int) -> ScalarSelect[int]:
@@ -246,10 +241,10 @@ def _held(shop_id: int) -> ScalarSelect[int]:
     )
 
 
-def _flagged(shop_id: int, now: int) -> ScalarSelect[int]:
-    """Count the orders of the last days with something odd about them."""
+def _flagged(shop_id: int, now: int) -> Any:
+    """Find the orders of the last days with something odd about them."""
     recent = orders.c.placed_at >= now - DAYS * DAY
-    return _count(select(orders.c.id).where(orders.c.shop_id == shop_id, recent, orders.c.flags != "[]"))
+    return select(orders.c.ref).where(orders.c.shop_id == shop_id, recent, orders.c.flags != "[]")
 
 
 def _due(connection: Connection, shop_id: int, minimum: Mapping[str, str]) -> Sequence[Due]:

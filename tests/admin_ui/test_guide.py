@@ -110,8 +110,9 @@ def test_paying_out_can_wait_or_has_a_day_and_a_minimum(world: World, shop: Shop
 
 
 def test_who_is_invited_is_an_approved_sharer_with_a_link_that_works(
-    world: World, shop: Shop, manager: Browser
+    world: World, shop: Shop, manager: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     path = f"/admin/{shop.key}/invite"
     written = "Mei <mei@example.org>\n bob@example.org, " '"<script>alert(1)</script>" <eve@example.org>'
     manager.post(path, {"addresses": written})
@@ -123,6 +124,9 @@ def test_who_is_invited_is_an_approved_sharer_with_a_link_that_works(
         assert shop.click({"code": code})
     sharers = world.call("GET", f"/sharers?shop={shop.key}", expect=200)["items"]
     assert [one["status"] for one in sharers] == ["approved"] * 3
+    world.work()
+    mails = [one.getMessage() for one in caplog.records if "invites you to recommend it" in one.getMessage()]
+    assert len(mails) == 3 and sum("mei@example.org" in mail for mail in mails) == 1
     manager.post(path, {"addresses": "MEI@example.org"})
     assert len(world.call("GET", f"/sharers?shop={shop.key}", expect=200)["items"]) == 3
 

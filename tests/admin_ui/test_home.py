@@ -52,7 +52,7 @@ def test_each_thing_to_do_is_counted_and_leads_to_its_page(world: World, shop: S
     link = shop.link(shop.sharer("alice"))["code"]
     order(shop, "a", link)
     order(shop, "odd", link, refunds=[{"id": "r", "at": PLACED, "lines": [], "amount": "150.00"}])
-    assert "1 order has something odd" in todo(browser, shop)["orders?flag=any"]
+    assert "1 order has something odd" in todo(browser, shop)[f"/admin/{shop.key}/orders/odd"]
     assert "payouts" not in todo(browser, shop)
     world.release()
     assert todo(browser, shop)["payouts"] == "$10.00 is ready for 1 sharer"
