@@ -63,7 +63,7 @@ PERCENT = frozenset({"conversion", "new_share"})
 _SHAPES = {"since": 10, "until": 10, "month": 7}
 
 
-@page("/<shop>/reports", menu=Menu(mark("Reports"), "chart-column", 70))
+@page("/<shop>/reports", menu=Menu(mark("Reports"), "chart-column", 80))
 def reports(desk: Desk) -> Answer:
     """One report for a period: a page of its rows, or all of them as a file."""
     every = {one.name: one for one in registered.every()}
