@@ -36,7 +36,7 @@ from plugin.services.want_mail import (
     WEEKLY_DIGEST,
 )
 
-SHARERS, OWNERS = "/me/", "/admin/{shop}/"
+SHARERS, PROFILE, OWNERS = "/me/", "/me/profile", "/admin/{shop}/"
 READY_EVERY = DAY  # orders leave their hold at any hour; that is no reason for a mail at any hour
 # Where the address of a ticket leads, by its purpose.
 ADDRESSES: Mapping[str, str] = {
@@ -236,7 +236,7 @@ def _payout_way(desk: _Desk) -> tuple[_Reader, Letter]:
     if row.email is None:
         raise _Nothing("The person was erased.")
     reader = _Reader(row.email, desk.tag(row.locale), row.name)
-    return reader, desk.voice(reader).payout_way(desk.address(SHARERS))
+    return reader, desk.voice(reader).payout_way(desk.address(PROFILE))
 
 
 # --- to those who run the shop ----------------------------------------------------------------------------------------
