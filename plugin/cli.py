@@ -103,8 +103,8 @@ class Commands(click.Group):
 def _sentence(error: Exception) -> str:
     """Return what happened and what to do about it, in one line without any secret."""
     if isinstance(error, PluginError):
-        fields = [f"{name}: {_joined(said)}" for name, said in error.fields.items() if not isinstance(said, str)]
-        return " ".join([error.message, *fields])
+        said = {name: _joined(what) for name, what in error.fields.items() if not isinstance(what, str)}
+        return " ".join([error.message, *(f"{name}: {one}" for name, one in said.items() if one != error.message)])
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else f"{error.strerror}."
     if type(error).__module__.startswith(("sqlalchemy", "psycopg", "sqlite3", "redis")):
