@@ -23,6 +23,7 @@ from plugin.services import tickets
 from plugin.services.choose_mails import CHOICES, OWNER, PERSON, Off, off_address, wants
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import standing, statuses_of
+from plugin.services.manage_program import Program, show_program
 from plugin.services.run_tasks import Done, Hopeless, Kind, Task
 from plugin.services.want_mail import (
     FIRST_COMMISSION,
@@ -36,7 +37,8 @@ from plugin.services.want_mail import (
     WEEKLY_DIGEST,
 )
 
-SHARERS, PROFILE, OWNERS = "/me/", "/me/profile", "/admin/{shop}/"
+EARNINGS, PAYOUTS, PROFILE = "/me/{shop}/earnings", "/me/{shop}/payouts", "/me/profile"
+HOME = "/admin/{shop}/"
 READY_EVERY = DAY  # orders leave their hold at any hour; that is no reason for a mail at any hour
 # Where the address of a ticket leads, by its purpose.
 ADDRESSES: Mapping[str, str] = {
@@ -71,16 +73,17 @@ class _Desk:
     connection: Connection
     task: Task
     shop: Row[Any]
+    program: Program
 
     def voice(self, reader: _Reader) -> Voice:
         return Voice(reader.tag, self.shop.name, self.shop.timezone, name=reader.name)
 
-    def address(self, path: str) -> str:
-        return f"{self.context.settings.base_url}{path}"
+    def address(self, path: str, **parts: str) -> str:
+        return self.context.settings.base_url + path.format(shop=self.shop.key, **parts)
 
     def tag(self, *known: str | None) -> str:
         """Return the language of the first of these that is known, else the shop's."""
-        wanted = next((one for one in known if one), None)
+        wanted = next((one for one in (*known, self.program.language) if one), None)
         return choose([(wanted, 1)]) if wanted else _SPOKEN.get(self.shop.currency, "en")
 
 
@@ -93,7 +96,10 @@ def _send(context: Context, one: Task) -> Done:
     try:
         with context.database.reading() as connection:
             row = connection.execute(select(shop).where(shop.c.id == one.shop_id)).one()
-            reader, letter = _WRITERS[one.body["template"]](_Desk(context, connection, one, row))
+            program = show_program(connection, one.shop_id)
+            if one.body["template"] in program.mails_off:
+                raise _Nothing("The shop turned such mails off.")
+            reader, letter = _WRITERS[one.body["template"]](_Desk(context, connection, one, row, program))
     except _Nothing as reason:
         return Done({"skipped": str(reason)})
     off = None if reader.off is None else off_address(context, reader.off)
@@ -120,7 +126,7 @@ def _by_ticket(desk: _Desk, write: Callable[[Voice], Callable[..., Letter]]) -> 
         raise _Nothing("The address was used already, or is too old.")
     reader = _holder(desk, row)
     text = tickets.show(desk.context, desk.connection, row.id)
-    address = desk.address(ADDRESSES[row.purpose].format(shop=desk.shop.key, ticket=text))
+    address = desk.address(ADDRESSES[row.purpose], ticket=text)
     return reader, write(desk.voice(reader))(address, ends_at=row.ends_at)
 
 
@@ -175,7 +181,7 @@ def _first_commission(desk: _Desk) -> tuple[_Reader, Letter]:
         raise _Nothing("Nothing is left of the commission.")
     reader = _sharer(desk)
     amount, ready_at = (earned, rows[0].currency), rows[0].release_at if rows[0].released is None else None
-    return reader, desk.voice(reader).first_commission(desk.address(SHARERS), amount=amount, ready_at=ready_at)
+    return reader, desk.voice(reader).first_commission(desk.address(EARNINGS), amount=amount, ready_at=ready_at)
 
 
 def _ready(desk: _Desk) -> tuple[_Reader, Letter]:
@@ -184,7 +190,7 @@ def _ready(desk: _Desk) -> tuple[_Reader, Letter]:
     if not amounts:
         raise _Nothing("Nothing is payable any more.")
     reader = _sharer(desk)
-    return reader, desk.voice(reader).ready(desk.address(SHARERS), amounts=amounts)
+    return reader, desk.voice(reader).ready(desk.address(EARNINGS), amounts=amounts)
 
 
 def _balances(desk: _Desk, purpose: str, *where: Any) -> list[Amount]:
@@ -213,7 +219,7 @@ def _paid(desk: _Desk) -> tuple[_Reader, Letter]:
     if row.state != "paid":
         raise _Nothing(f"The payment is {row.state} by now.")
     return reader, desk.voice(reader).paid(
-        desk.address(SHARERS),
+        desk.address(PAYOUTS),
         net=(row.net, row.currency),
         gross=(row.gross, row.currency),
         withheld=(row.withheld, row.currency),
@@ -225,7 +231,7 @@ def _paid(desk: _Desk) -> tuple[_Reader, Letter]:
 def _payout_failed(desk: _Desk) -> tuple[_Reader, Letter]:
     row, reader = _item(desk), _sharer(desk)
     net = (row.net, row.currency)
-    return reader, desk.voice(reader).payout_failed(desk.address(SHARERS), net=net, reason=row.reason)
+    return reader, desk.voice(reader).payout_failed(desk.address(PAYOUTS), net=net, reason=row.reason)
 
 
 def _payout_way(desk: _Desk) -> tuple[_Reader, Letter]:
@@ -252,7 +258,7 @@ def _weekly_digest(desk: _Desk) -> tuple[_Reader, Letter]:
     if week.is_empty:
         raise _Nothing("Nothing happened, and nothing waits.")
     reader = _Reader(row.email, desk.tag(row.locale), off=Off(OWNER, row.id, WEEKLY_DIGEST))
-    return reader, desk.voice(reader).weekly_digest(desk.address(OWNERS.format(shop=desk.shop.key)), week=week)
+    return reader, desk.voice(reader).weekly_digest(desk.address(HOME), week=week)
 
 
 def _week(desk: _Desk, monday: date) -> Week:

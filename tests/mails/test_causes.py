@@ -11,6 +11,7 @@ from plugin.models import owner, sharer, task
 from plugin.services import tickets
 from plugin.services.choose_mails import OWNER, PERSON, choose_mails
 from plugin.services.manage_access import add_owner
+from plugin.services.manage_program import change_program
 from plugin.services.public_id import SHARER, read
 from plugin.services.want_mail import INVITATION, SIGN_IN, TEAM_INVITATION, want_ticket_mail
 from tests.mails.post_office import Arrived, PostOffice
@@ -121,7 +122,9 @@ def test_a_sharer_hears_of_the_first_commission_of_its_release_and_of_the_paymen
     assert "alice" in first.text
     posting.release()
     posting.work()
-    seen(office.only(), "ready", tag, off=True)
+    ready = office.only()
+    seen(ready, "ready", tag, off=True)
+    assert f"http://127.0.0.1:8000/me/{shop.key}/earnings" in ready.page.links
     payout = shop.step(shop.draft(), "approve")
     payout = shop.step(payout, "submit")
     (item,) = payout["items"]
@@ -288,6 +291,7 @@ def test_a_sandbox_tells_nobody(posting: World, office: PostOffice, clock: Clock
     sharing(shop)
     bought(shop)
     posting.release()
+    posting.work()
     shop.pay()
     clock.add(8 * DAY)
     posting.work()
@@ -333,6 +337,18 @@ def test_what_somebody_turned_off_stays_off_and_the_rest_goes_on(
     clock.add(8 * DAY)
     posting.work()
     assert office.take() == []
+
+
+def test_what_the_shop_does_without_is_not_sent_and_its_language_is_spoken(
+    posting: World, office: PostOffice, shop: Shop
+) -> None:
+    change_program(posting.context, 1, {"mails_off": ("first_commission",), "language": "ja"})
+    sharing(shop)
+    bought(shop)
+    assert office.take() == []
+    posting.release()
+    posting.work()
+    seen(office.only(), "ready", "ja", off=True)
 
 
 def test_only_those_who_run_this_shop_get_its_digest(

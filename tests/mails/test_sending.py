@@ -217,7 +217,7 @@ def test_a_worker_that_dies_before_writing_it_down_leaves_it_to_the_next_under_t
         },
         "now": clock.at,
     }
-    done = subprocess.run([sys.executable, str(DYING), json.dumps(told)], capture_output=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, str(DYING), json.dumps(told)], capture_output=True, check=False)
     assert done.returncode == -9, done.stderr
     first = office.only()
     posting.work()
