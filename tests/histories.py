@@ -1194,13 +1194,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Live random histories of one shop on the pure core.")
     parser.add_argument("--count", type=int, default=10_000, help="how many histories")
     parser.add_argument("--seed", type=int, default=0, help="where to begin; each history's seed is its own")
+    parser.add_argument("--begin", type=int, default=0, help="how many a run that was stopped had lived of these")
     parser.add_argument("--only", type=int, help="live one history and show its steps")
     given = parser.parse_args()
     if given.only is not None:
         return _show(given.only)
     begun, tally = time.monotonic(), Tally()
     first = given.seed * 1_000_000_000
-    for tally in live(range(first, first + given.count)):
+    for tally in live(range(first + given.begin, first + given.count)):
         if tally.histories % 1_000 == 0:
             print(f"{tally.histories} in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print(tally.table())

@@ -40,7 +40,8 @@ def histories(options: Options) -> bool:
     cores = os.cpu_count() or 1
     share = -(-options.histories // cores)
     seeds = [options.seed % 1_000_000 + number for number in range(cores)]
-    command = [sys.executable, str(ROOT / "tests" / "histories.py"), "--count", str(share)]
+    volume = ["--count", str(share), "--begin", str(options.begin)]
+    command = [sys.executable, str(ROOT / "tests" / "histories.py"), *volume]
     running = [subprocess.Popen([*command, "--seed", str(seed)], cwd=ROOT, env=environment()) for seed in seeds]
     ends = [process.wait() for process in running]
     return not any(ends)
@@ -251,6 +252,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all of them where none is named")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--histories", type=int, default=1_000_000, help="how many; of the readings too")
+    parser.add_argument("--begin", type=int, default=0, help="histories a core that an earlier run of the seed lived")
     parser.add_argument("--inputs", type=int, default=1_000_000, help="of the fuzz")
     parser.add_argument("--deliveries", type=int, default=20_000, help="of the crashes; three in ten are sent twice")
     parser.add_argument("--kills", type=int, default=50, help="of webs and workers")
