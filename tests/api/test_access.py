@@ -68,11 +68,11 @@ def things_of(shop: FedShop) -> dict[str, Any]:
     """Make one of everything in a shop."""
     world = shop.world
     alice = shop.sharer("alice", codes=["A"])
-    shop.link(alice)
+    link = shop.link(alice)
     shop.told(shop.order("1001", codes=["A"]))
     world.release()
     batch = world.call("POST", "/payouts", {"shop": shop.key, "rail": "manual", "currency": "USD"}, expect=201)
-    return {"sharer": alice, "batch": batch["id"], "item": batch["items"][0]["id"]}
+    return {"sharer": alice, "link": link["id"], "batch": batch["id"], "item": batch["items"][0]["id"]}
 
 
 def test_another_shops_things_are_not_there(
@@ -81,7 +81,7 @@ def test_another_shops_things_are_not_there(
     theirs = things_of(shop)
     installation.use("payout", other_shop)
     before = installation.counts()
-    sharer, batch, item = (theirs[name] for name in ("sharer", "batch", "item"))
+    sharer, link, batch, item = (theirs[name] for name in ("sharer", "link", "batch", "item"))
     hand = {"sharer": None, "reason": "r"}
     for method, path, body in (
         ("GET", f"/sharers?shop={shop.key}", None),
@@ -90,6 +90,7 @@ def test_another_shops_things_are_not_there(
         ("GET", f"/sharers/{sharer}/balances", None),
         ("GET", f"/sharers/{sharer}/transfers", None),
         ("GET", f"/links?sharer={sharer}", None),
+        ("POST", f"/links/{link}/coupon/end", None),
         ("GET", f"/orders?shop={shop.key}", None),
         ("GET", f"/orders/1001?shop={shop.key}", None),
         ("GET", f"/orders/1001?shop={other_shop.key}", None),

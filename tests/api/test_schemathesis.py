@@ -40,6 +40,7 @@ class Driven:
         keys = {"consumer_key": "ck_x", "consumer_secret": "cs_x"}
         other = installation.shop("woocommerce", credentials=keys).sharer("bob")
         self.coupon = self._call("POST", "/coupons", {"sharer": other, "percent": "10"})["id"]
+        self.link = self._call("POST", "/links", {"sharer": other, "coupon": {"percent": "10"}})["id"]
 
     def path(self, operation: str) -> dict[str, str]:
         """Return the parts of a path that exist and are in the right state."""
@@ -50,7 +51,7 @@ class Driven:
         order = "in hold" if operation == "post_order_hold" else "released/1"
         return {
             "sharer_id": self.alice, "order_id": order, "shop_key": self.shop.key, "endpoint_id": self.endpoint,
-            "coupon_id": self.coupon,
+            "coupon_id": self.coupon, "link_id": self.link,
         }  # fmt: skip
 
     def _endpoint(self) -> str:
