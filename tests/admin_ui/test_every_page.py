@@ -129,9 +129,11 @@ def test_things_of_another_shop_are_not_there_under_the_own_shop_either(world: W
 def statements(world: World, browser: Browser, path: str) -> list[str]:
     """Return the SQL statements that one visit took."""
     asked: list[str] = []
+    here = threading.get_ident()  # the clicks are written down by a thread of their own, at their own time
 
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        asked.append(statement)
+        if threading.get_ident() == here:
+            asked.append(statement)
 
     engine = world.context.database.engine
     event.listen(engine, "before_cursor_execute", note)

@@ -87,8 +87,9 @@ class Pair:
 
 
 @pytest.fixture(params=["shopify", "woocommerce"])
-def pair(request: pytest.FixtureRequest, world: World) -> Iterator[Pair]:
-    """Give a fake shop of each platform in which codes can be made."""
+def pair(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """Give a fake shop of each platform in which codes can be made, and clicks that wait for theirs however long."""
+    monkeypatch.setattr(hand_out_codes, "WAIT_SECONDS", 30.0)
     clock = world.stop_clock("2026-11-22T10:00:00Z")
     fake, keys = open_shop(request.param, clock)
     shop = world.shop(request.param, url=fake.url, credentials=keys)
