@@ -36,6 +36,10 @@ test: lint ## Lint, then run every test
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing PHP for the tests of the lines for WooCommerce." && \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends php-cli >/dev/null; } || \
 		echo "The lines for WooCommerce are not tested without PHP: install it (on Debian: apt-get install php-cli)." >&2
+	@ls /usr/share/fonts/*/noto/NotoSansCJK* >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chinese and Japanese fonts for the screenshots." && \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends fonts-noto-cjk >/dev/null; } || \
+		echo "Screenshots in tests/screens show boxes without Chinese and Japanese fonts (on Debian: apt-get install fonts-noto-cjk)." >&2
 	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/tests.stamp ## Check style, types and what may import what
