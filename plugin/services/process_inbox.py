@@ -5,7 +5,7 @@ the batch is tried delivery by delivery, and what fails by itself is tried later
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,33 +81,72 @@ def drain(context: Context, *, until_idle: bool = True, stopped: Callable[[], bo
 
     ``stopped`` is asked between the batches: a worker that must leave finishes the one it is at.
     """
-    total, latest = Tally(), None if until_idle else context.now()
-    while not stopped():
-        rows, taken_over = again(lambda: _take_due(context, latest))
-        total.taken_over += taken_over
-        if not rows:
-            break
-        total.add(process(context, rows))
+    total, ahead = Tally(), Ahead(context, None if until_idle else context.now())
+    try:
+        while not stopped() and (rows := ahead.take()):
+            total.add(process(context, rows, ahead if context.database.is_sqlite else None))
+    finally:
+        ahead.give_back()
+    total.taken_over = ahead.taken_over
     return total
 
 
-def _take_due(context: Context, latest: int | None) -> tuple[Sequence[Row[Any]], int]:
-    """Lease the oldest deliveries that are due (by ``latest``); return them and how many leases had run out."""
-    now = context.now()
-    due = (
-        select(delivery.c.id, delivery.c.lease_by)
-        .where(
-            delivery.c.state == "stored",
-            delivery.c.due_at <= (now if latest is None else min(now, latest)),
-            or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= now),
+class Ahead:
+    """The batch that is processed next, leased by the transaction that finishes the one before it.
+
+    That is so on SQLite, which has one write lock: leasing it afterwards, a worker would wait for another one's whole
+    batch before it could read its own meanwhile. On PostgreSQL leasing waits for nobody, but a shop's writers would
+    wait for it. ``latest`` leaves out what is due later.
+    """
+
+    def __init__(self, context: Context, latest: int | None) -> None:
+        self._context, self._latest = context, latest
+        self._rows: Sequence[Row[Any]] | None = None  # None: nothing was leased yet
+        self.taken_over = 0  # leases that had run out
+
+    def take(self) -> Sequence[Row[Any]]:
+        """Return the batch that was leased; where none was, lease one now."""
+        if self._rows is None:
+            self.keep(*again(self._lease_now))
+        rows, self._rows = self._rows, None
+        return rows or ()
+
+    def keep(self, rows: Sequence[Row[Any]], taken_over: int) -> None:
+        """Keep what :meth:`lease` returned, once its transaction is committed."""
+        self._rows = rows
+        self.taken_over += taken_over
+
+    def give_back(self) -> None:
+        """Leave to others what was leased and will not be processed here."""
+        if self._rows:
+            mine = among(delivery.c.id, [row.id for row in self._rows])
+            with self._context.database.writing() as connection:
+                connection.execute(
+                    update(delivery)
+                    .where(mine, delivery.c.state == "stored", delivery.c.lease_by == worker_name())
+                    .values(lease_by=None, lease_until=None)
+                )
+
+    def _lease_now(self) -> tuple[Sequence[Row[Any]], int]:
+        with self._context.database.writing() as connection:
+            return self.lease(connection)
+
+    def lease(self, connection: Connection) -> tuple[Sequence[Row[Any]], int]:
+        """Lease the oldest deliveries that are due; return them and how many leases had run out."""
+        now = self._context.now()
+        due = (
+            select(delivery.c.id, delivery.c.lease_by)
+            .where(
+                delivery.c.state == "stored",
+                delivery.c.due_at <= (now if self._latest is None else min(now, self._latest)),
+                or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= now),
+            )
+            .order_by(delivery.c.due_at, delivery.c.id)
+            .limit(BATCH)
         )
-        .order_by(delivery.c.due_at, delivery.c.id)
-        .limit(BATCH)
-    )
-    with context.database.writing() as connection:
         chosen = connection.execute(due.with_for_update(skip_locked=True)).all()
         rows = lease(connection, [row.id for row in chosen], now)
-    return rows, sum(row.lease_by is not None for row in chosen)
+        return rows, sum(row.lease_by is not None for row in chosen)
 
 
 def lease(connection: Connection, numbers: Sequence[int], now: int, **values: object) -> Sequence[Row[Any]]:
@@ -123,8 +162,8 @@ def lease(connection: Connection, numbers: Sequence[int], now: int, **values: ob
     return sorted(rows, key=lambda row: row.id)
 
 
-def process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
-    """Read and settle deliveries that this worker has leased."""
+def process(context: Context, rows: Sequence[Row[Any]], ahead: Ahead | None = None) -> Tally:
+    """Read and settle deliveries that this worker has leased; the last transaction leases the next ones."""
     with context.database.reading() as connection:
         found = connection.execute(select(shop).where(among(shop.c.id, {row.shop_id for row in rows})))
         platforms = {row.id: row.platform for row in found}
@@ -134,8 +173,10 @@ def process(context: Context, rows: Sequence[Row[Any]]) -> Tally:
         for row in rows
     ]
     total = Tally()
-    for shop_id in platforms:
-        total.add(_settle_or_split(context, shop_id, [one for one in reads if one.shop_id == shop_id]))
+    last = reads[-1].shop_id
+    for shop_id in sorted(platforms, key=lambda one: one == last):
+        mine = [one for one in reads if one.shop_id == shop_id]
+        total.add(_settle_or_split(context, shop_id, mine, ahead if shop_id == last else None))
     return total
 
 
@@ -200,10 +241,13 @@ def unseal(context: Context, sealed: bytes) -> tuple[str, bytes]:
     return opened[4 : 4 + length].decode(), opened[4 + length :]
 
 
-def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read]) -> Tally:
+def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read], ahead: Ahead | None = None) -> Tally:
     """Settle a batch whole; where it fails, in halves, down to the one delivery that cannot be settled."""
     try:
-        return again(lambda: _settle_batch(context, shop_id, reads))
+        tally, leased = again(lambda: _settle_batch(context, shop_id, reads, ahead))
+        if ahead and leased:
+            ahead.keep(*leased)
+        return tally
     except Exception as error:  # also a fault of ours: one delivery must not keep all others waiting
         if getattr(error, "code", None) == "database_unavailable":
             raise
@@ -237,11 +281,17 @@ def _put_off(context: Context, one: Read, error: Exception) -> Tally:
     return Tally(quarantined=int(final and mine > 0))
 
 
-def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tally:
-    """Settle a batch of read deliveries in one transaction on the shop's record."""
-    tally = Tally()
-    with recording(context, shop_id, actor="worker") as recorder:
-        mine = _still_mine(recorder.connection, reads)
+def _settle_batch(
+    context: Context, shop_id: int, reads: Sequence[Read], ahead: Ahead | None
+) -> tuple[Tally, tuple[Sequence[Row[Any]], int] | None]:
+    """Settle a batch of read deliveries in one transaction on the shop's record; lease the next one in it."""
+    tally, leased = Tally(), None
+    mine: set[int] = set()
+
+    def finish(connection: Connection) -> None:  # before the shop's other writers must wait
+        mine.update(_finish(connection, [one.id for one in reads]))
+
+    with recording(context, shop_id, actor="worker", first=finish) as recorder:
         reads = [one for one in reads if one.id in mine]
         understood = [one for one in reads if one.reason is None]
         unasked = _ask(recorder, understood)
@@ -254,11 +304,25 @@ def _settle_batch(context: Context, shop_id: int, reads: Sequence[Read]) -> Tall
         waits |= unasked
         moved = settle(recorder, works, causes=causes)
         tally.changed = {(shop_id, work.ref) for work in works if work.id in moved}
-        _mark(recorder.connection, reads, waits)
+        _keep_back(recorder.connection, reads, waits)
         tally.waiting = len(waits)
         tally.quarantined = len(reads) - len(understood)
         tally.done = len(understood) - len(waits)
-    return tally
+        if ahead:
+            leased = ahead.lease(recorder.connection)
+    return tally, leased
+
+
+def _finish(connection: Connection, numbers: Sequence[int]) -> Collection[int]:
+    """Mark the deliveries done that this worker still holds, and return them.
+
+    Whoever's lease ran out may have lost some to another worker, who may even be done with them.
+    """
+    held = update(delivery).where(
+        among(delivery.c.id, numbers), delivery.c.state == "stored", delivery.c.lease_by == worker_name()
+    )
+    values = {"state": "done", "reason": None, "order_ref": None, "lease_by": None, "lease_until": None}
+    return connection.execute(held.values(values).returning(delivery.c.id)).scalars().all()
 
 
 def _ask(recorder: Recorder, reads: Sequence[Read]) -> dict[int, Wait]:
@@ -278,18 +342,6 @@ def _ask(recorder: Recorder, reads: Sequence[Read]) -> dict[int, Wait]:
             )
         one.deleted = [ref for ref in one.deleted if ref not in one.asks]
     return {}
-
-
-def _still_mine(connection: Connection, reads: Sequence[Read]) -> set[int]:
-    """Return the deliveries this worker still holds; a lease that ran out may have been taken over and finished."""
-    rows = connection.execute(
-        select(delivery.c.id).where(
-            among(delivery.c.id, [one.id for one in reads]),
-            delivery.c.state == "stored",
-            delivery.c.lease_by == worker_name(),
-        )
-    )
-    return set(rows.scalars())
 
 
 def _take_in(
@@ -378,20 +430,13 @@ def _delete(recorder: Recorder, work: Stored, one: Read) -> None:
     work.story = replace(story, deleted_at=max(moments))
 
 
-def _mark(connection: Connection, reads: Sequence[Read], waits: dict[int, Wait]) -> None:
-    """Write down what became of each delivery."""
-    if not reads:
-        return
-    free = {"lease_by": None, "lease_until": None}
-    done = [one.id for one in reads if one.reason is None and one.id not in waits]
-    values = {"state": "done", "reason": None, "order_ref": None, **free}
-    connection.execute(update(delivery).where(among(delivery.c.id, done)).values(values))
+def _keep_back(connection: Connection, reads: Sequence[Read], waits: Mapping[int, Wait]) -> None:
+    """Write down of which deliveries more is to be said than that they are done."""
     for one in reads:
         if one.reason is not None:
-            values = {"state": "quarantined", "reason": one.reason, **free}
+            values = {"state": "quarantined", "reason": one.reason}
         elif one.id in waits:
-            wait = waits[one.id]
-            values = {"state": "waiting", "reason": wait.reason, "order_ref": wait.ref, **free}
+            values = {"state": "waiting", "reason": waits[one.id].reason, "order_ref": waits[one.id].ref}
         else:
             continue
         connection.execute(update(delivery).where(delivery.c.id == one.id).values(values))

@@ -4,7 +4,7 @@ Opening it takes the shop's head row, so the writers of a shop's books queue; wh
 under them. ``position`` numbers the transactions of a shop; as-of questions ("what was known at the release?") use it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -285,9 +285,16 @@ class Recorder:
 
 
 @contextmanager
-def recording(context: Context, shop_id: int, *, actor: str) -> Iterator[Recorder]:
-    """Open a writing transaction on a shop's record; commit it whole at the end of the block, or not at all."""
+def recording(
+    context: Context, shop_id: int, *, actor: str, first: Callable[[Connection], None] | None = None
+) -> Iterator[Recorder]:
+    """Open a writing transaction on a shop's record; commit it whole at the end of the block, or not at all.
+
+    ``first`` is done in it before the record is taken, while its other writers still go on.
+    """
     with context.database.writing() as connection:
+        if first:
+            first(connection)
         row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
         recorder = Recorder(connection, context, row, actor)
         yield recorder

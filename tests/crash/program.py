@@ -12,11 +12,11 @@ from plugin.services import process_inbox
 LEASE_SECONDS = "PASSALONG_TEST_LEASE_SECONDS"
 TAKEN_OVER = "PASSALONG_TEST_TAKEN_OVER"  # a file: one line for each time that leases are taken over, how many
 
-_take_due = process_inbox._take_due
+_lease = process_inbox.Ahead.lease
 
 
-def _take_due_and_tell(*args: Any) -> Any:
-    rows, taken_over = _take_due(*args)
+def _lease_and_tell(*args: Any) -> Any:
+    rows, taken_over = _lease(*args)
     if taken_over:
         with open(os.environ[TAKEN_OVER], "a") as log:  # noqa: PTH123 - one write, which the system appends whole
             log.write(f"{taken_over}\n")
@@ -27,5 +27,5 @@ if __name__ == "__main__":
     if LEASE_SECONDS in os.environ:
         process_inbox.LEASE_SECONDS = int(os.environ[LEASE_SECONDS])
     if TAKEN_OVER in os.environ:
-        process_inbox._take_due = _take_due_and_tell
+        process_inbox.Ahead.lease = _lease_and_tell  # type: ignore[method-assign, assignment]
     cli.main()
