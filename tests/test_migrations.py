@@ -1,6 +1,9 @@
 """The migrations make the very tables that the code names, on an empty database of either kind."""
 
 import json
+import subprocess
+import sys
+import tempfile
 from random import Random
 from typing import Any
 
@@ -33,6 +36,23 @@ def test_an_upgrade_of_a_current_database_changes_nothing(database_url: str) -> 
     with database.reading() as connection:
         assert is_current(connection)
     database.close()
+
+
+def test_the_newest_migration_is_known_by_its_file_s_name() -> None:
+    assert migrations._newest() == migrations._scripts().get_current_head()
+
+
+def test_a_start_on_a_database_that_is_up_to_date_does_not_load_what_only_an_upgrade_needs(database_url: str) -> None:
+    code = (
+        "import os, sys; from plugin.app import create_app;"
+        f" create_app({{'PASSALONG_DATABASE_URL': {database_url!r}, 'PASSALONG_WORKERS': '0',"
+        " 'PASSALONG_INSTANCE': sys.argv[1]});"
+        " from plugin.database import Database; from plugin.migrations import upgrade;"
+        f" upgrade(Database({database_url!r})); print('alembic' in sys.modules)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        said = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
+    assert said.split()[-1] == "False"
 
 
 def test_rollups_are_filled_from_what_was_there_before_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
