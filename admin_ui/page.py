@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_ui import access
 from plugin.database import raise_if_unavailable
 from plugin.domain.money import format_minor
-from plugin.errors import NotFound, PluginError, Unavailable
+from plugin.errors import NotFound, PluginError, Sentence, Unavailable
 from plugin.languages import LANGUAGES, choose, formats, mark, texts
 
 LANGUAGE_COOKIE = access.Cookie("passalong_language", "/", 365 * 86_400)
@@ -44,7 +45,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         money=_money, minor=_minor, date=_date, day=_day, moment=_moment, ago=_ago, number=_number, percent=_percent,
-        month=_month,
+        month=_month, sentence=sentence,
     )
     app.jinja_env.globals.update(
         form_token=_form_token,
@@ -85,6 +86,16 @@ def pgettext(meaning: str, text: str) -> str:
     return texts(language()).pgettext(meaning, text)
 
 
+def sentence(text: str) -> str:
+    """Return what an error says in the language of this request. What is filled in is text, never markup."""
+    if not isinstance(text, Sentence):
+        return gettext(text)
+    values = {
+        name: sentence(value) if isinstance(value, Sentence) else value for name, value in text.values.items()
+    }
+    return gettext(text.wording) % values if values else gettext(text.wording)
+
+
 def chosen_language() -> Response | None:
     """Return the way back to the page where a language was just chosen (``?lang=``), else None."""
     tag = request.args.get("lang")
@@ -100,10 +111,25 @@ def _language_address(tag: str) -> str:
 
 
 def _here(**changes: str | None) -> str:
-    """Return the address of this page, its query changed."""
-    query = {name: value for name, value in (request.args.to_dict() | changes).items() if value is not None}
-    values: dict[str, Any] = {**query, **(request.view_args or {})}
-    return url_for(request.endpoint, **values) if request.endpoint else "/"
+    """Return the address of this page, its query changed; of a form that was sent, that of the page it stands on."""
+    query: dict[str, Any] = {
+        name: value for name, value in (request.args.to_dict() | changes).items() if value is not None
+    }
+    rule = request.url_rule
+    if rule is None:
+        return "/"
+    page = rule if "GET" in (rule.methods or ()) else _page_of(rule)
+    about = {name: value for name, value in (request.view_args or {}).items() if name in page.arguments}
+    return url_for(page.endpoint, **query, **about)
+
+
+def _page_of(form: Rule) -> Rule:
+    """Return the page that a form stands on, which has an address of its own: the nearest one at it or above it."""
+    pages = {rule.rule.rstrip("/"): rule for rule in current_app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    path = form.rule.rstrip("/")
+    while path not in pages:
+        path = path.rpartition("/")[0]
+    return pages[path]
 
 
 # --- amounts and times ----------------------------------------------------------------------------------------------
@@ -270,9 +296,9 @@ def answer_error(template: str) -> Callable[[Exception], Response]:
     """Return the error handler of a kind of pages, which shows errors by that template."""
 
     def answer(error: Exception) -> Response:
-        status, sentence = _told(error)
+        status, told = _told(error)
         title = _TITLES.get(status, mark("Something went wrong"))
-        page = show(template, status=status, title=gettext(title), sentence=sentence)
+        page = show(template, status=status, title=gettext(title), sentence=told)
         response = finish((page, status))
         if status in (429, 503):
             response.headers["Retry-After"] = str(getattr(error, "fields", {}).get("seconds", 1))
@@ -293,7 +319,7 @@ def _told(error: Exception) -> tuple[int, str]:
         return status, gettext(_SENTENCES.get(422 if status == 400 else status, _SENTENCES[500]))
     if isinstance(error, PluginError) and error.status < 500:
         status = 403 if error.status == 401 else error.status
-        return status, gettext(error.message)
+        return status, sentence(error.message)
     if isinstance(error, Unavailable):
         return 503, gettext(_SENTENCES[503])
     _log.error("a page failed", exc_info=error)

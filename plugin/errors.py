@@ -1,17 +1,40 @@
 """Every error Passalong raises on purpose: one class for each way a caller must react, each with a stable code."""
 
 from collections.abc import Mapping
+from typing import Self
+
+
+class Sentence(str):
+    """A sentence in English that still knows its ``wording`` and the ``values`` in it: pages say it in other languages.
+
+    Programs, commands and logs read it as the text it is. ``Sentence("%(name)s is taken.", name=name)``.
+    """
+
+    wording: str
+    values: Mapping[str, object]
+
+    def __new__(cls, wording: str, /, **values: object) -> Self:
+        made = super().__new__(cls, wording % values if values else wording)
+        made.wording, made.values = wording, values
+        return made
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return a text as a sentence, one that is one already as it is."""
+        return text if isinstance(text, cls) else cls(text)
 
 
 class PluginError(Exception):
-    """An error with a stable ``code`` and one sentence that says what to do next."""
+    """An error with a stable ``code`` and one sentence that says what to do next; ``values`` are filled into it."""
 
     status = 500
 
-    def __init__(self, code: str, message: str, *, fields: Mapping[str, object] | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: str, message: str, /, *, fields: Mapping[str, object] | None = None, **values: object
+    ) -> None:
+        self.message = Sentence(message, **values) if values else Sentence.of(message)
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.fields = dict(fields or {})
 
 

@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from plugin.domain.moment import SECOND
-from plugin.errors import PluginError
+from plugin.errors import PluginError, Sentence
 from plugin.outbound import Busy
 from plugin.settings import Settings
 
@@ -39,14 +39,14 @@ class MailDelayed(PluginError):
     status = 502
 
     def __init__(self, reason: str) -> None:
-        super().__init__("mail_delayed", f"The mail could not be handed over: {reason}.")
+        super().__init__("mail_delayed", "The mail could not be handed over: %(reason)s.", reason=Sentence.of(reason))
 
 
 class MailServerAway(MailDelayed):
     """The server cannot be reached, or broke off."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(f"the server cannot be reached ({type(error).__name__})")
+        super().__init__(Sentence("the server cannot be reached (%(fault)s)", fault=type(error).__name__))
 
 
 class MailRefused(PluginError):
@@ -55,7 +55,7 @@ class MailRefused(PluginError):
     status = 502
 
     def __init__(self, reason: str) -> None:
-        super().__init__("mail_refused", f"The mail is refused for good: {reason}.")
+        super().__init__("mail_refused", "The mail is refused for good: %(reason)s.", reason=Sentence.of(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _hand_over(server: SplitResult, local_name: str, message: EmailMessage) -> N
     except smtplib.SMTPNotSupportedError:
         raise MailRefused("the server takes no address like the recipient's") from None
     except smtplib.SMTPResponseException as error:  # about us and not about the recipient: the owner may mend it
-        raise MailDelayed(f"the server answered {_codes(error.smtp_code, error.smtp_error)}") from None
+        raise MailDelayed(_answered(error.smtp_code, error.smtp_error)) from None
     except (OSError, smtplib.SMTPException) as error:
         if not is_taken:
             raise MailServerAway(error) from None
@@ -186,7 +186,7 @@ def _sign_in(connection: smtplib.SMTP, server: SplitResult) -> None:
         connection.login(unquote(server.username or ""), unquote(server.password or ""))
     except smtplib.SMTPResponseException as error:
         codes = _codes(error.smtp_code, error.smtp_error)
-        raise MailDelayed(f"the server does not let us sign in ({codes})") from None
+        raise MailDelayed(Sentence("the server does not let us sign in (%(codes)s)", codes=codes)) from None
     except smtplib.SMTPException:  # it knows no way to, or hangs up
         raise MailDelayed("the server does not let us sign in") from None
 
@@ -209,8 +209,12 @@ def _is_this_machine(host: str) -> bool:
 
 def _refusal(code: int, said: bytes | str) -> PluginError:
     """Return what an answer about the recipient means: 4xx passes, 5xx does not (RFC 5321, section 4.2.1)."""
-    codes = f"the server answered {_codes(code, said)}"
-    return MailRefused(codes) if code >= 500 else MailDelayed(codes)
+    answered = _answered(code, said)
+    return MailRefused(answered) if code >= 500 else MailDelayed(answered)
+
+
+def _answered(code: int, said: bytes | str) -> Sentence:
+    return Sentence("the server answered %(codes)s", codes=_codes(code, said))
 
 
 def _codes(code: int, said: bytes | str) -> str:

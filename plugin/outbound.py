@@ -34,7 +34,7 @@ from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, ReadTimeou
 
 from plugin import clock
 from plugin.domain.moment import SECOND, format_moment
-from plugin.errors import PluginError
+from plugin.errors import PluginError, Sentence
 
 Address = IPv4Address | IPv6Address
 
@@ -57,13 +57,13 @@ _NOT_PUBLIC = (
 
 # What OpenSSL finds wrong with a certificate (X509_V_ERR_…), as an owner would say it.
 _CERTIFICATE_FAULTS = {
-    9: "it is valid from a later date only",
-    10: "it has expired",
-    18: "it is signed by itself",
-    19: "it is signed by nobody this machine knows",
-    20: "it is signed by nobody this machine knows",
-    62: "it is made out to another name",
-    64: "it is made out to another address",
+    9: Sentence("it is valid from a later date only"),
+    10: Sentence("it has expired"),
+    18: Sentence("it is signed by itself"),
+    19: Sentence("it is signed by nobody this machine knows"),
+    20: Sentence("it is signed by nobody this machine knows"),
+    62: Sentence("it is made out to another name"),
+    64: Sentence("it is made out to another address"),
 }
 
 
@@ -85,8 +85,8 @@ class ForbiddenAddress(OutboundError):
 
     status = 422
 
-    def __init__(self, message: str) -> None:
-        super().__init__("forbidden_address", message)
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__("forbidden_address", Sentence(message, **values))
 
 
 class Unsendable(OutboundError):
@@ -110,7 +110,7 @@ class TooLarge(OutboundError):
     """The answer's body is larger than the caller takes."""
 
     def __init__(self, origin: "Origin", bytes_max: int) -> None:
-        message = f"{origin.authority} answered with more than {bytes_max} bytes."
+        message = Sentence("%(host)s answered with more than %(most)s bytes.", host=origin.authority, most=bytes_max)
         super().__init__("answer_too_large", message, sent=True, host=origin.authority)
 
 
@@ -118,7 +118,11 @@ class BadAnswer(OutboundError):
     """What came back is not what was asked for: no HTTP, or no JSON."""
 
     def __init__(self, host: str, language: str) -> None:
-        message = f"{host} does not answer in {language}. Check that this is the right address."
+        message = Sentence(
+            "%(host)s does not answer in %(language)s. Check that this is the right address.",
+            host=host,
+            language=Sentence(language),
+        )
         super().__init__("bad_answer", message, sent=True, host=host)
 
 
@@ -128,7 +132,11 @@ class Busy(OutboundError):
     status = 503
 
     def __init__(self, host: str, retry_at: int, *, sent: bool) -> None:
-        message = f"{host} asks to be left alone until {format_moment(retry_at)}. Try again after that."
+        message = Sentence(
+            "%(host)s asks to be left alone until %(time)s. Try again after that.",
+            host=host,
+            time=format_moment(retry_at),
+        )
         super().__init__("server_busy", message, sent=sent, host=host, retry_at=retry_at)
         self.retry_at = retry_at
 
@@ -301,10 +309,12 @@ class Outbound:
         except (OSError, ValueError):
             addresses = []
         if not addresses:
-            message = f"There is no server of the name {origin.host}. Check the address, or try again later."
+            message = Sentence(
+                "There is no server of the name %(host)s. Check the address, or try again later.", host=origin.host
+            )
             raise Unreachable(origin, "dns", message, sent=False)
         if not is_trusted and not all(is_public(address) for address in addresses):
-            raise ForbiddenAddress(f"{origin.host} is not in the public internet, so it may not be called.")
+            raise ForbiddenAddress("%(host)s is not in the public internet, so it may not be called.", host=origin.host)
         return addresses
 
     @contextmanager
@@ -499,26 +509,38 @@ def _told(origin: Origin, error: Exception, sent: bool) -> OutboundError:
     elif isinstance(error, HTTPException | DecodeError | InvalidHeader):
         return BadAnswer(origin.authority, "HTTP")
     else:
-        reason, message = "broken", f"{origin.authority} broke off before its answer was complete."
+        reason, message = _broken(origin)
     return Unreachable(origin, reason, message, sent=sent)
 
 
-def _reason(origin: Origin, error: Exception) -> tuple[str, str]:
-    name = origin.authority
+def _broken(origin: Origin) -> tuple[str, Sentence]:
+    return "broken", Sentence("%(host)s broke off before its answer was complete.", host=origin.authority)
+
+
+def _reason(origin: Origin, error: Exception) -> tuple[str, Sentence]:
+    host = origin.authority
     match error:
         case TimeoutError() | ReadTimeoutError():
-            return "time_out", f"{name} did not answer in time. Try again later."
+            return "time_out", Sentence("%(host)s did not answer in time. Try again later.", host=host)
         case ssl.SSLCertVerificationError():
             fault = _CERTIFICATE_FAULTS.get(error.verify_code)
-            return "certificate", f"The certificate of {name} is not valid{f': {fault}' if fault else ''}."
+            if fault is None:
+                return "certificate", Sentence("The certificate of %(host)s is not valid.", host=host)
+            return "certificate", Sentence(
+                "The certificate of %(host)s is not valid: %(fault)s.", host=host, fault=fault
+            )
         case ssl.SSLError():
-            return "tls", f"{name} could not agree on a secure connection. Check that it serves https on this port."
+            return "tls", Sentence(
+                "%(host)s could not agree on a secure connection. Check that it serves https on this port.", host=host
+            )
         case ConnectionRefusedError():
-            return "refused", f"{name} refuses the connection. Check the address, and that the server runs."
+            return "refused", Sentence(
+                "%(host)s refuses the connection. Check the address, and that the server runs.", host=host
+            )
         case ConnectionError():
-            return "broken", f"{name} broke off before its answer was complete."
+            return _broken(origin)
         case _:
-            return "network", f"There is no way to {name} in the network. Try again later."
+            return "network", Sentence("There is no way to %(host)s in the network. Try again later.", host=host)
 
 
 # -- politeness --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response
 
 from admin_ui import access
 from admin_ui.owner import Desk, open_page, page, show_form
-from admin_ui.page import Answer
+from admin_ui.page import Answer, go
 from plugin.errors import BadRequest, Conflict
 from plugin.services import sign_in as signing
 from plugin.services import tickets
@@ -53,9 +53,11 @@ def sign_in(context: Context) -> Answer:
     return show_form("owner/sign_in.html", {"password": [wrong]} if wrong else None, next=_next())
 
 
-@open_page("/second-step", methods=["POST"])
+@open_page("/second-step", methods=["GET", "POST"])
 def second_step(context: Context) -> Answer:
-    """The code of the authenticator app."""
+    """The code of the authenticator app; whoever comes without a password begins with that."""
+    if request.method == "GET":
+        return go("owner.sign_in")
     second = request.form.get("second", "")
     try:
         token = signing.enter_by_code(

@@ -97,12 +97,12 @@ def draft_payout(desk: Desk) -> Answer:
     new = NewPayout(rail=form.get("rail", "manual"), currency=currency, minimum=minimum)
     try:
         if minimum is not None and minor_of(minimum, currency) >= 2**53:
-            raise Malformed(mark("It is too large."))
+            return _payouts(desk, {f"minimum-{currency}": [mark("It is too large.")]})
         number = again(lambda: run_payout.draft_payout(desk.context, desk.shop_id, new, actor=desk.actor))
     except BadRequest as error:
         return _payouts(desk, error.fields)
-    except Malformed as error:
-        return _payouts(desk, {f"minimum-{currency}": [error.message]})
+    except Malformed:
+        return _payouts(desk, {f"minimum-{currency}": [mark("Write an amount such as 20.")]})
     except Conflict as error:
         return _payouts(desk, _refused(error))
     return go("owner.payout", shop=desk.shop_key, payout=_name(number), code=_DRAFTED)

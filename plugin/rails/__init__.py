@@ -4,7 +4,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from plugin.errors import BadRequest
+from plugin.errors import BadRequest, Sentence
 from plugin.rails.base import Rail
 
 
@@ -24,5 +24,5 @@ def get(name: str) -> Rail:
     try:
         return _found()[name]
     except KeyError:
-        fields = {"rail": [f"Must be one of {', '.join(names())}."]}
+        fields = {"rail": [Sentence("Must be one of %(names)s.", names=", ".join(names()))]}
         raise BadRequest("invalid", "Some fields are not right.", fields=fields) from None

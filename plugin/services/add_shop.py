@@ -68,11 +68,13 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
     home = home_of(new.url)
     currency, timezone = new.currency or "USD", new.timezone or "UTC"
     if currency not in DIGITS:
-        raise BadRequest("bad_currency", f"{currency} is not an ISO 4217 code in upper case.")
+        raise BadRequest("bad_currency", "%(code)s is not an ISO 4217 code in upper case.", code=currency)
     try:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadRequest("bad_timezone", f"{timezone} is not a time zone; write one like Asia/Taipei.") from None
+        raise BadRequest(
+            "bad_timezone", "%(name)s is not a time zone; write one like Asia/Taipei.", name=timezone
+        ) from None
     secret = adapter.new_secret() if new.secret is None else new.secret
     adapter.check_secret(secret)
     now, keys = context.now(), context.keys

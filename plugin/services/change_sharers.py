@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from plugin.database import again
 from plugin.errors import BadRequest, PluginError
+from plugin.languages import mark
 from plugin.models import note, owner
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import change_sharer
@@ -44,7 +45,7 @@ def add_note(context: Context, sharer_id: int, text: str, *, owner_id: int) -> N
     """Keep what a member of the shop writes about a sharer; sharers never see it. Raise BadRequest where it is none."""
     text = text.replace("\r\n", "\n").replace("\0", "").strip()
     if not text or len(text) > NOTE_MAX:
-        fields = {"text": ["Write one to two thousand characters."]}
+        fields = {"text": [mark("Write one to two thousand characters.")]}
         raise BadRequest("invalid", "Some fields are not right.", fields=fields)
     row = {"sharer_id": sharer_id, "owner_id": owner_id, "text": text, "created_at": context.now()}
     with context.database.writing() as connection:

@@ -116,7 +116,8 @@ def require_good_books(context: Context, shop_id: int) -> None:
     if not report.ok:
         raise Conflict(
             "books_do_not_balance",
-            f"The books fail their check, so no payout moves. Run check-books; the first problem: {report.problems[0]}",
+            "The books fail their check, so no payout moves. Run check-books; the first problem: %(problem)s",
+            problem=report.problems[0],
         )
 
 

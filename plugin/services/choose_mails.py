@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, select, update
 
 from plugin.domain.stored_json import canonical
 from plugin.errors import BadRequest, BadSignature, NotFound
+from plugin.languages import mark
 from plugin.models import owner, person
 from plugin.services.context import Context
 from plugin.services.want_mail import FIRST_COMMISSION, PAID, READY, WEEKLY_DIGEST
@@ -48,7 +49,8 @@ def choose_mails(context: Context, who: str, number: int, choices: Mapping[str, 
     """Turn mails on or off for a person or owner; raise BadRequest for what cannot be chosen."""
     unknown = sorted(set(choices) - set(CHOICES[who]))
     if unknown:
-        raise BadRequest("invalid", "Some fields are not right.", fields={name: ["No such mails."] for name in unknown})
+        fields = {name: [mark("No such mails.")] for name in unknown}
+        raise BadRequest("invalid", "Some fields are not right.", fields=fields)
     table = _TABLES[who]
     with context.database.writing() as connection:
         mine = select(table.c.mail_choices).where(table.c.id == number).with_for_update()

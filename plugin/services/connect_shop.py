@@ -29,7 +29,9 @@ def connect_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, Any
     adapter = shops.get(new.platform)
     if not isinstance(adapter, Connected):
         raise BadRequest(
-            "not_connectable", f"A shop of platform {new.platform} cannot be asked. Add it: passalong shop add"
+            "not_connectable",
+            "A shop of platform %(platform)s cannot be asked. Add it: passalong shop add",
+            platform=new.platform,
         )
     home = home_of(new.url)
     with context.database.reading() as connection:
@@ -39,7 +41,9 @@ def connect_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, Any
     place = Place(home, {**known, **(new.credentials or {})})
     if not has_credentials(adapter, place):
         names = " or ".join(" and ".join(some) for some in adapter.credentials)
-        raise BadRequest("missing_credentials", f"Give what the shop's API asks for by --credential: {names}.")
+        raise BadRequest(
+            "missing_credentials", "Give what the shop's API asks for by --credential: %(names)s.", names=names
+        )
     _require_reachable(context, home)
     profile = adapter.look(context.outbound, place)
     place = Place(home, {**profile.learned, **place.credentials})
@@ -68,8 +72,9 @@ def _require_reachable(context: Context, home: str) -> None:
     if is_local(urlsplit(ours).hostname or "") and not is_local(urlsplit(home).hostname or ""):
         raise BadRequest(
             "local_base_url",
-            f"The shop cannot deliver to {ours}. Set PASSALONG_BASE_URL to the public https:// address of this"
+            "The shop cannot deliver to %(address)s. Set PASSALONG_BASE_URL to the public https:// address of this"
             " installation, and connect the shop again.",
+            address=ours,
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from plugin.errors import BadRequest, Conflict, NotFound
+from plugin.languages import mark
 from plugin.models import orders, sharer
 from plugin.services import public_id
 from plugin.services.context import Context
@@ -36,7 +37,7 @@ def attribute_by_hand(
                 select(sharer.c.id).where(sharer.c.id == sharer_id, sharer.c.shop_id == shop_id)
             ).first()
             if found is None:
-                fields = {"sharer": ["There is no such sharer in this shop."]}
+                fields = {"sharer": [mark("There is no such sharer in this shop.")]}
                 raise BadRequest("invalid", "Some fields are not right.", fields=fields)
         recorder.add_fact("manual", {"reason": reason}, sharer_id=sharer_id, order=(order.id, order.ref))
         resettle(recorder, {order.id}, cause=f"manual:{recorder.position}")

@@ -12,7 +12,8 @@ from plugin.domain.facts import STATUSES
 from plugin.domain.moment import SECOND
 from plugin.domain.order import normalise_code, normalise_email
 from plugin.domain.plan import UNSHOWABLE
-from plugin.errors import BadRequest, Conflict
+from plugin.errors import BadRequest, Conflict, Sentence
+from plugin.languages import mark
 from plugin.models import fact, order_code, orders, person, sharer
 from plugin.models import standing as standing_now
 from plugin.services import public_id
@@ -128,7 +129,7 @@ def give_code(recorder: Recorder, sharer_id: int, code: str) -> None:
     """Give one more coupon code to a sharer from now on; raise Conflict where it is somebody's, or one too many."""
     now = standing(recorder.connection, sharer_id)
     if len(now.codes) >= CODES_MAX:
-        raise Conflict("too_many_codes", f"A sharer has at most {CODES_MAX} codes.")
+        raise Conflict("too_many_codes", "A sharer has at most %(most)s codes.", most=CODES_MAX)
     at = max(date_of_change(recorder), now.since)
     names = _give_codes(recorder, sharer_id, [code], at=at)
     recorder.flush()
@@ -217,13 +218,13 @@ def is_email(text: str) -> bool:
 def _check(email: str | None, status: str, codes: Sequence[str]) -> None:
     errors: dict[str, list[str]] = {}
     if email is not None and not is_email(email):
-        errors["email"] = ["This is not an e-mail address."]
+        errors["email"] = [mark("This is not an e-mail address.")]
     if status not in STATUSES:
-        errors["status"] = [f"Must be one of {', '.join(STATUSES)}."]
+        errors["status"] = [Sentence("Must be one of %(names)s.", names=", ".join(STATUSES))]
     if len(codes) > CODES_MAX or not all(
         0 < len(normalise_code(code)) <= CODE_LENGTH_MAX and not UNSHOWABLE.search(code) for code in codes
     ):
-        errors["codes"] = [f"At most {CODES_MAX} codes of 1 to 255 characters."]
+        errors["codes"] = [Sentence("At most %(most)s codes of 1 to 255 characters.", most=CODES_MAX)]
     if errors:
         raise BadRequest("invalid", "Some fields are not right.", fields=errors)
 
@@ -232,10 +233,12 @@ def _check_inviter(connection: Connection, shop_id: int, inviter: int | None, my
     if inviter is None:
         return
     if inviter == myself:
-        raise BadRequest("invalid", "Some fields are not right.", fields={"referred_by": ["A sharer invites others."]})
+        fields = {"referred_by": [mark("A sharer invites others.")]}
+        raise BadRequest("invalid", "Some fields are not right.", fields=fields)
     row = connection.execute(select(sharer.c.shop_id).where(sharer.c.id == inviter)).one_or_none()
     if row is None or row.shop_id != shop_id:
-        raise BadRequest("invalid", "Some fields are not right.", fields={"referred_by": ["There is no such sharer."]})
+        fields = {"referred_by": [mark("There is no such sharer.")]}
+        raise BadRequest("invalid", "Some fields are not right.", fields=fields)
 
 
 def _person(recorder: Recorder, email: str, email_hash: str, new: NewSharer) -> int:
@@ -269,7 +272,7 @@ def _give_codes(recorder: Recorder, number: int, codes: Sequence[str], *, at: in
             continue
         holder = _holder(recorder.connection, recorder.shop.id, name)
         if holder is not None and holder.sharer_id is not None:
-            raise Conflict("code_taken", f"The code {code} is another sharer's already.")
+            raise Conflict("code_taken", "The code %(code)s is another sharer's already.", code=code)
         recorder.add_fact("code", {"code": code.strip()}, at=at, sharer_id=number, code=name)
         given.add(name)
     return given

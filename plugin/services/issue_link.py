@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from sqlalchemy import Connection, select
 
 from plugin.errors import BadRequest, Unavailable
+from plugin.languages import mark
 from plugin.models import link, shop
 from plugin.services import public_id
 from plugin.services.context import Context
@@ -44,7 +45,9 @@ def check_target(home: str, url: str | None) -> str:
     if url is None or url == "":
         return home + "/"
     wrong = BadRequest(
-        "invalid", "Some fields are not right.", fields={"url": ["Must be an http(s) address on the shop's own host."]}
+        "invalid",
+        "Some fields are not right.",
+        fields={"url": [mark("Must be an http(s) address on the shop's own host.")]},
     )
     if len(url) > _URL_LENGTH_MAX or "\\" in url or any(ord(sign) <= 32 or ord(sign) == 127 for sign in url):
         raise wrong

@@ -10,6 +10,7 @@ from plugin import shops
 from plugin.domain.moment import format_moment
 from plugin.domain.money import parse_micros, parse_rate
 from plugin.errors import BadRequest, Conflict, InvariantBroken, Malformed, NotFound
+from plugin.languages import mark
 from plugin.models import coupon, shop
 from plugin.services import public_id
 from plugin.services.context import Context
@@ -75,14 +76,14 @@ def make_up_code(length: int) -> str:
 def check_worth(percent: str | None, amount: str | None) -> None:
     """Raise BadRequest unless one of the two is a discount."""
     if (percent is None) == (amount is None):
-        raise BadRequest("invalid", "Some fields are not right.", fields={"percent": ["Give percent or amount."]})
+        raise BadRequest("invalid", "Some fields are not right.", fields={"percent": [mark("Give percent or amount.")]})
     name = "percent" if percent is not None else "amount"
     try:
         worth = parse_rate(percent) if percent is not None else parse_micros(amount)
     except Malformed as error:
         raise BadRequest("invalid", "Some fields are not right.", fields={name: [error.message]}) from None
     if worth <= 0:
-        raise BadRequest("invalid", "Some fields are not right.", fields={name: ["Must be more than 0."]})
+        raise BadRequest("invalid", "Some fields are not right.", fields={name: [mark("Must be more than 0.")]})
 
 
 def require_coupons(context: Context, row: Row[Any]) -> None:

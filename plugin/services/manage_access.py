@@ -8,7 +8,8 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
-from plugin.errors import BadRequest, Conflict, NotAllowed, NotFound, PluginError
+from plugin.errors import BadRequest, Conflict, NotAllowed, NotFound, PluginError, Sentence
+from plugin.languages import mark
 from plugin.models import api_token, owner, shop
 from plugin.services import public_id
 from plugin.services.add_shop import find_shop
@@ -43,7 +44,8 @@ class Caller:
     def must(self, scope: str) -> None:
         """Raise NotAllowed unless the token's scope includes this one."""
         if SCOPES.index(self.scope) < SCOPES.index(scope):
-            raise NotAllowed("scope_too_small", f"This needs a token of scope {scope}; yours is {self.scope}.")
+            wording = "This needs a token of scope %(scope)s; yours is %(yours)s."
+            raise NotAllowed("scope_too_small", wording, scope=scope, yours=self.scope)
 
 
 def add_owner(context: Context, email: str, password: str) -> dict[str, str]:
@@ -63,7 +65,8 @@ def add_member(
     """
     address = email.strip()
     if "@" not in address[1:-1] or len(address) > EMAIL_LENGTH_MAX or not address.isprintable() or " " in address:
-        raise BadRequest("bad_email", "This is not an e-mail address.", fields={"email": ["Is not an e-mail address."]})
+        fields = {"email": [mark("Is not an e-mail address.")]}
+        raise BadRequest("bad_email", "This is not an e-mail address.", fields=fields)
     taken = select(owner.c.id).where(owner.c.email == address.lower())
     if connection.execute(taken).first():
         raise _taken()
@@ -81,7 +84,9 @@ def add_member(
 def check_password(password: str) -> None:
     """Raise BadRequest for a password that is too short, or so long that only its hashing would cost."""
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
-        sentence = f"A password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters."
+        sentence = Sentence(
+            "A password has %(least)s to %(most)s characters.", least=PASSWORD_LENGTH_MIN, most=PASSWORD_LENGTH_MAX
+        )
         raise BadRequest("weak_password", sentence, fields={"password": [sentence]})
 
 
@@ -98,7 +103,7 @@ def has_owner(context: Context) -> bool:
 def add_token(context: Context, name: str, *, scope: str, shop_key: str | None) -> dict[str, str]:
     """Make an API token for one shop or for all; return it, this once."""
     if scope not in SCOPES:
-        raise BadRequest("bad_scope", f"A scope is one of {', '.join(SCOPES)}.")
+        raise BadRequest("bad_scope", "A scope is one of %(names)s.", names=", ".join(SCOPES))
     shop_id = find_shop(context, shop_key).id if shop_key is not None else None
     text = f"pat_{randomness.token_urlsafe(32)}"
     with context.database.writing() as connection:

@@ -151,7 +151,7 @@ def accept_invitation(context: Context, text: str, password: str, *, agent: str)
 def change_role(context: Context, by: Member, number: int, role: str) -> None:
     """Give a member another role, from their next page on."""
     if role not in ROLES:
-        raise BadRequest("invalid", "Some fields are not right.", fields={"role": ["Choose one of these."]})
+        raise BadRequest("invalid", "Some fields are not right.", fields={"role": [mark("Choose one of these.")]})
     with context.database.writing() as connection:
         row = _theirs(connection, by, number)
         if role != "owner":

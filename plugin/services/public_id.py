@@ -24,5 +24,5 @@ def read(prefix: str, text: object) -> int:
     """Return our number of a public id; raise NotFound for anything that is not such an id."""
     match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
     if not match or match[1] != prefix:
-        raise NotFound("not_found", f"There is no such id; ids of this kind begin with {prefix}_.")
+        raise NotFound("not_found", "There is no such id; ids of this kind begin with %(prefix)s_.", prefix=prefix)
     return int(match[2])

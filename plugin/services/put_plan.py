@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from plugin.domain.moment import format_moment
 from plugin.domain.plan import complete, read_plan
 from plugin.errors import BadRequest, Conflict
+from plugin.languages import mark
 from plugin.models import orders, plan
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import date_of_change
@@ -29,7 +30,8 @@ def put_plan(
     with recording(context, shop_id, actor=actor) as recorder:
         connection = recorder.connection
         if since is not None and since > recorder.now:
-            raise BadRequest("invalid", "Some fields are not right.", fields={"from": ["Must not lie in the future."]})
+            fields = {"from": [mark("Must not lie in the future.")]}
+            raise BadRequest("invalid", "Some fields are not right.", fields=fields)
         placed_since = select(orders.c.id).where(orders.c.shop_id == shop_id, orders.c.placed_at >= (since or 0))
         if since is not None and connection.execute(placed_since.limit(1)).first():
             raise Conflict("already_decided", "An order placed since then is already decided; take a later date.")

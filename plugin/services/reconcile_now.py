@@ -62,7 +62,7 @@ def _follow(context: Context, shop_id: int, told: Callable[[int], None]) -> dict
         if progress.get("pass") == row.wanted and progress["phase"] == "done":
             return progress
         if row.reason is not None:
-            raise Unavailable("not_reconciled", f"{row.reason} It goes on by itself from where it is.")
+            raise Unavailable("not_reconciled", "%(reason)s It goes on by itself from where it is.", reason=row.reason)
         if progress.get("pass") == row.wanted:
             told(progress["asked"])
         if row.lease_until is not None:

@@ -18,7 +18,8 @@ from plugin.domain.ledger import Move
 from plugin.domain.money import MICROS, digits, format_minor, parse_micros
 from plugin.domain.payout import mark_item, move_batch
 from plugin.domain.settlement import plan_at
-from plugin.errors import BadRequest, Conflict, NotFound
+from plugin.errors import BadRequest, Conflict, NotFound, Sentence
+from plugin.languages import mark
 from plugin.models import account, lot, orders, payout, payout_item, payout_lot, sharer
 from plugin.services import public_id
 from plugin.services.check_books import require_good_books
@@ -59,7 +60,10 @@ def minor_of(amount: str, currency: str) -> int:
     minor: int
     minor, rest = divmod(parse_micros(amount) * 10 ** digits(currency), MICROS)
     if rest:
-        fields = {"minimum": [f"{currency} has {digits(currency)} digits after the point."]}
+        sentence = Sentence(
+            "%(currency)s has %(digits)s digits after the point.", currency=currency, digits=digits(currency)
+        )
+        fields = {"minimum": [sentence]}
         raise BadRequest("invalid", "Some fields are not right.", fields=fields)
     return minor
 
@@ -117,7 +121,9 @@ def draft_again(context: Context, shop_id: int, number: int, *, actor: str) -> i
     with recording(context, shop_id, actor=actor) as recorder:
         batch = _locked(recorder, number)
         if batch.state != states.DRAFT:
-            raise Conflict("wrong_state", f"Only a draft can be made again; this payout is {batch.state}.")
+            raise Conflict(
+                "wrong_state", "Only a draft can be made again; this payout is %(state)s.", state=batch.state
+            )
         items, left_out = _items(recorder, number), json.loads(batch.left_out)
         dropped = [(who, reason) for who, reason in left_out if reason == BY_HAND]
         candidates = {item.sharer_id for item in items} | {who for who, reason in left_out if reason != BY_HAND}
@@ -130,7 +136,9 @@ def leave_out(context: Context, shop_id: int, number: int, items: Collection[int
     with recording(context, shop_id, actor=actor) as recorder:
         batch = _locked(recorder, number)
         if batch.state != states.DRAFT:
-            raise Conflict("wrong_state", f"People can be left out of a draft; this payout is {batch.state}.")
+            raise Conflict(
+                "wrong_state", "People can be left out of a draft; this payout is %(state)s.", state=batch.state
+            )
         mine = (payout_item.c.payout_id == number, among(payout_item.c.id, items))
         gone = recorder.connection.execute(
             payout_item.delete().where(*mine).returning(payout_item.c.sharer_id)
@@ -170,7 +178,7 @@ def _candidates(connection: Connection, shop_id: int, new: NewPayout) -> list[in
         ).scalars()
         known = sorted(found)
         if len(known) != len(set(new.sharers)):
-            fields = {"sharers": ["Names somebody who is no sharer of this shop."]}
+            fields = {"sharers": [mark("Names somebody who is no sharer of this shop.")]}
             raise BadRequest("invalid", "Some fields are not right.", fields=fields)
         return known
     rows = connection.execute(

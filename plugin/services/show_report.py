@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from plugin.domain.money import DIGITS, format_minor
 from plugin.errors import BadRequest
+from plugin.languages import mark
 from plugin.models import shop
 from plugin.reports.base import Asked, Key, Report
 from plugin.services import public_id
@@ -82,7 +83,7 @@ def _read(report: Report, cursor: str | None) -> Key | None:
             raise ValueError
         return tuple(_part(int(text), kinds[name]) for name, text in zip(report.key, numbers, strict=True))
     except ValueError:
-        fields = {"cursor": ["Is not a cursor; take the next of the page before."]}
+        fields = {"cursor": [mark("Is not a cursor; take the next of the page before.")]}
         raise BadRequest("invalid", "Some fields are not right.", fields=fields) from None
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from plugin.domain.moment import SECOND
 from plugin.errors import BadRequest, Conflict, PluginError
+from plugin.languages import mark
 from plugin.models import owner, session
 from plugin.services import tickets
 from plugin.services.context import Context
@@ -34,7 +35,7 @@ class NotSignedIn(PluginError):
 
     status = 403
 
-    def __init__(self, message: str = "This e-mail and password do not go together.") -> None:
+    def __init__(self, message: str = mark("This e-mail and password do not go together.")) -> None:
         super().__init__("not_signed_in", message)
 
 
@@ -162,7 +163,7 @@ def drop_factor(context: Context, member: Member, code: str) -> None:
         connection.execute(update(owner).where(owner.c.id == member.id).values(totp=None, totp_step=None))
 
 
-_WRONG_CODE = "This is not the code that the app shows now."
+_WRONG_CODE = mark("This is not the code that the app shows now.")
 
 
 def _take_code(context: Context, connection: Connection, row: Row[Any], code: str) -> None:

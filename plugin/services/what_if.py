@@ -21,6 +21,7 @@ from plugin.domain.money import format_minor
 from plugin.domain.plan import Plan, read_plan
 from plugin.domain.settlement import LATE, Deciding, OrderFacts, PlanVersion, Work, past_of
 from plugin.errors import BadRequest
+from plugin.languages import mark
 from plugin.models import orders, shop
 from plugin.services.context import Context
 from plugin.services.public_id import SHARER, show_optional
@@ -50,7 +51,7 @@ def what_if(context: Context, shop_id: int, data: object, *, since: int | None, 
     """
     start, end = since or 0, context.now() if until is None else until
     if end < start:
-        fields = {"until": ["Must not lie before since."]}
+        fields = {"until": [mark("Must not lie before since.")]}
         raise BadRequest("invalid", "Some fields are not right.", fields=fields)
     plan = _read(data)
     tally = _Tally()

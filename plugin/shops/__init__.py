@@ -26,5 +26,8 @@ def get(platform: str) -> Shop:
         return _found()[platform]
     except KeyError:
         raise BadRequest(
-            "unknown_platform", f"There is no platform {platform!r}; choose one of {', '.join(names())}."
+            "unknown_platform",
+            "There is no platform %(platform)s; choose one of %(names)s.",
+            platform=repr(platform),
+            names=", ".join(names()),
         ) from None

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
-from plugin.errors import BadSignature, Malformed, PluginError
+from plugin.errors import BadSignature, Malformed, PluginError, Sentence
 from plugin.outbound import Answer, BadAnswer, Outbound
 
 Headers = Mapping[str, str]  # names in lower case
@@ -104,8 +104,8 @@ class ShopRefused(PluginError):
 
     status = 502
 
-    def __init__(self, message: str) -> None:
-        super().__init__("shop_refused", message)
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__("shop_refused", Sentence(message, **values))
 
 
 class StaleCursor(ShopRefused):

@@ -416,10 +416,13 @@ def _refusal(answer: Answer) -> ShopRefused:
         return ShopRefused("Shopify has frozen or locked the shop. See its admin, and connect it again after that.")
     if answer.status == 404 or 300 <= answer.status < 400:
         return ShopRefused(
-            f"There is no shop of Shopify's at {answer.host}. Connect it by its name on myshopify.com:"
-            " --credential shop=NAME.myshopify.com"
+            "There is no shop of Shopify's at %(host)s. Connect it by its name on myshopify.com:"
+            " --credential shop=NAME.myshopify.com",
+            host=answer.host,
         )
-    return ShopRefused(f"The shop answered with status {answer.status} where Shopify's Admin API should be.")
+    return ShopRefused(
+        "The shop answered with status %(status)s where Shopify's Admin API should be.", status=answer.status
+    )
 
 
 class _Tokens:
@@ -582,8 +585,9 @@ class Shopify:
         missing = [scope for scope in _SCOPES if scope not in {row.get("handle") for row in granted}]
         if missing:
             raise ShopRefused(
-                f"The app lacks {' and '.join(missing)}. Add it to the app's scopes in its settings, release a version"
-                " with it, and install the app again."
+                "The app lacks the scopes %(scopes)s. Add them to the app's settings, release a version with them, and"
+                " install the app again.",
+                scopes=", ".join(missing),
             )
         domain = (text_of(shop.get("myshopify_domain")) or "").lower()
         return Profile(
@@ -609,8 +613,9 @@ class Shopify:
                 answer = _call(out, place, "POST", path, json=wanted)
                 if answer.status == 422:
                     raise ShopRefused(
-                        f"Shopify does not deliver to {address}. It wants a public https:// address: set"
-                        " PASSALONG_BASE_URL to that of this installation."
+                        "Shopify does not deliver to %(address)s. It wants a public https:// address: set"
+                        " PASSALONG_BASE_URL to that of this installation.",
+                        address=address,
                     )
                 if answer.status not in (200, 201):
                     raise _refusal(answer)
@@ -679,7 +684,9 @@ class Shopify:
         path = f"{_API}/price_rules/{ref}/discount_codes.json"
         named = _call(out, place, "POST", path, json={"discount_code": {"code": coupon.code}})
         if named.status not in (200, 201):
-            raise ShopRefused(f"Shopify did not make the code {coupon.code} (status {named.status}).")
+            raise ShopRefused(
+                "Shopify did not make the code %(code)s (status %(status)s).", code=coupon.code, status=named.status
+            )
         return ref
 
     def _find_code(self, out: Outbound, place: Place, coupon: Coupon) -> str | None:
@@ -692,7 +699,9 @@ class Shopify:
             return None
         rule = mapping(_read(_get(out, place, f"{_API}/price_rules/{found[1]}.json")).get("price_rule"), "The rule")
         if rule.get("title") != coupon.note:
-            raise ShopRefused(f"The shop has a discount code {coupon.code} already, which was made for something else.")
+            raise ShopRefused(
+                "The shop has a discount code %(code)s already, which was made for something else.", code=coupon.code
+            )
         return found[1]
 
     def end_coupon(self, out: Outbound, place: Place, ref: str) -> None:

@@ -313,8 +313,9 @@ def _send(out: Outbound, place: Place, method: str, path: str, **more: Any) -> A
 def _require_no_redirect(answer: Answer, place: Place) -> None:
     if 300 <= answer.status < 400:
         raise ShopRefused(
-            f"{place.url} leads on to another address. Connect the shop by the address that its own pages show,"
-            " with https:// and www. as they have it."
+            "%(address)s leads on to another address. Connect the shop by the address that its own pages show,"
+            " with https:// and www. as they have it.",
+            address=place.url,
         )
 
 
@@ -322,7 +323,9 @@ def _get(out: Outbound, place: Place, path: str, *, missing: bool = False, **par
     """Ask the shop's REST API; raise BadAnswer or ShopRefused for all but 200, and 404 where that is an answer."""
     answer = _send(out, place, "GET", path, params=params)
     if answer.status != 200 and not (missing and answer.status == 404):
-        raise ShopRefused(f"The shop answered with status {answer.status} where WooCommerce's REST API should be.")
+        raise ShopRefused(
+            "The shop answered with status %(status)s where WooCommerce's REST API should be.", status=answer.status
+        )
     return answer
 
 
@@ -342,7 +345,8 @@ def _pages(out: Outbound, place: Place, path: str) -> tuple[list[Mapping[str, An
         found += rows_here
         if len(rows_here) < _PER_PAGE:
             return found, answer
-    raise ShopRefused(f"The shop lists more than {_PAGES_MAX * _PER_PAGE} rows where so many cannot be.")
+    most = _PAGES_MAX * _PER_PAGE
+    raise ShopRefused("The shop lists more than %(most)s rows where so many cannot be.", most=most)
 
 
 def _index(out: Outbound, place: Place) -> Mapping[str, Any]:
@@ -355,11 +359,14 @@ def _index(out: Outbound, place: Place) -> Mapping[str, Any]:
         index = None
     if not isinstance(index, dict) or not isinstance(index.get("namespaces"), list):
         raise ShopRefused(
-            f"There is no REST API of WordPress at {place.url}. Check the address; in WordPress choose any permalinks"
-            " but Plain under Settings → Permalinks."
+            "There is no REST API of WordPress at %(address)s. Check the address; in WordPress choose any permalinks"
+            " but Plain under Settings → Permalinks.",
+            address=place.url,
         )
     if "wc/v3" not in index["namespaces"]:
-        raise ShopRefused(f"WordPress answers at {place.url}, but without WooCommerce. Switch it on under Plugins.")
+        raise ShopRefused(
+            "WordPress answers at %(address)s, but without WooCommerce. Switch it on under Plugins.", address=place.url
+        )
     return index
 
 
@@ -470,7 +477,11 @@ class WooCommerce:
             path, method, done = f"webhooks/{row['id']}", "PUT", "mended"
         answer = _send(out, place, method, path, json=wanted)
         if answer.status not in (200, 201):
-            raise ShopRefused(f"WooCommerce did not take the webhook {topic} (status {answer.status}).")
+            raise ShopRefused(
+                "WooCommerce did not take the webhook %(topic)s (status %(status)s).",
+                topic=topic,
+                status=answer.status,
+            )
         return Hook(topic, done)
 
     def grant_url(self, home: str, callback: str, back: str) -> str:
@@ -533,14 +544,18 @@ class WooCommerce:
         for row in _list(_get(out, place, "coupons", code=coupon.code)):
             if row.get("description") == coupon.note:
                 return ident(row.get("id"), "The coupon's id")
-            raise ShopRefused(f"The shop has a coupon {coupon.code} already, which was made for something else.")
-        raise ShopRefused(f"WooCommerce did not make the coupon {coupon.code} (status {answer.status}).")
+            raise ShopRefused(
+                "The shop has a coupon %(code)s already, which was made for something else.", code=coupon.code
+            )
+        raise ShopRefused(
+            "WooCommerce did not make the coupon %(code)s (status %(status)s).", code=coupon.code, status=answer.status
+        )
 
     def end_coupon(self, out: Outbound, place: Place, ref: str) -> None:
         """Put a coupon into the bin, where its owner still finds it."""
         answer = _send(out, place, "DELETE", f"coupons/{ref}")
         if answer.status not in (200, 404, 410):
-            raise ShopRefused(f"WooCommerce did not end the coupon (status {answer.status}).")
+            raise ShopRefused("WooCommerce did not end the coupon (status %(status)s).", status=answer.status)
 
     def bring_code(self, address: str, code: str) -> str:
         """Name the code in the query, where the lines in docs/shops/woocommerce.md look for it."""

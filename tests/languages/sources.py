@@ -14,7 +14,23 @@ KEYWORDS = {
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
+    "Sentence": None,
 }
+# The sentences of errors, which pages show to people: those raised where a page can call. What only commands, programs
+# and the machine itself are told stays English, and so does what is wrong with a delivery's body.
+ERRORS = {
+    **dict.fromkeys(("BadRequest", "Conflict", "NotAllowed", "NotFound", "Unavailable", "__init__"), (2,)),
+    **dict.fromkeys(("ForbiddenAddress", "MailDelayed", "MailRefused", "NotSignedIn", "ShopRefused"), None),
+    "BadAnswer": (2,),
+}
+_ON_PAGES = ("admin_ui", "plugin/services", "plugin/shops", "plugin/rails", "plugin/mail.py", "plugin/outbound.py")
+_NOT_ON_PAGES = frozenset(
+    f"plugin/services/{name}.py"
+    for name in (
+        "fill_codes", "find_storefront", "keep_answer", "reconcile_now", "record_clicks", "replay_deliveries",
+        "seed_demo", "show_poster", "store_delivery",
+    )
+)  # fmt: skip
 TEMPLATES = frozenset({".html", ".txt", ".xml", ".jinja"})
 _METHODS = {".py": "python", **dict.fromkeys(TEMPLATES, "jinja2.ext:babel_extract")}
 _OPTIONS = {"silent": "false", "newstyle_gettext": "true"}
@@ -36,17 +52,18 @@ def read(*roots: Path) -> dict[Key, Said]:
     for root in roots:
         for path in sorted(root.rglob("*")):
             if path.suffix in _METHODS and "__pycache__" not in path.parts:
-                for line, key, plural in _texts(path):
+                for line, key, plural in _texts(path, path.relative_to(root.parent).as_posix()):
                     said = found.setdefault(key, Said())
                     said.plural = said.plural or plural
                     said.places.append(f"{path.relative_to(root.parent)}:{line}")
     return found
 
 
-def _texts(path: Path) -> Iterator[tuple[int, Key, str | None]]:
+def _texts(path: Path, name: str) -> Iterator[tuple[int, Key, str | None]]:
     method = _METHODS[path.suffix]
+    keywords = KEYWORDS | ERRORS if name.startswith(_ON_PAGES) and name not in _NOT_ON_PAGES else KEYWORDS
     with path.open("rb") as file:
-        for line, message, _, context in extract(method, file, KEYWORDS, (), _OPTIONS):
+        for line, message, _, context in extract(method, file, keywords, (), _OPTIONS):
             singular, plural = message if isinstance(message, tuple) else (message, None)
             if singular:
                 yield line, (context, singular), plural
