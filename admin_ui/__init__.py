@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from admin_ui import assets, brand, owner, page, sharer, words
+from admin_ui import as_sharer, assets, brand, owner, page, sharer, words
 
 
 def init_app(app: Flask) -> None:
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     words.init_app(app)
     owner.init_app(app)
     sharer.init_app(app)
+    as_sharer.init_app(app)

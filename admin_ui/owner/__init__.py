@@ -22,7 +22,9 @@ from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.sessions import Member, find_member
 
-__all__ = ["MANAGE", "OWN", "PAY", "SEE", "Desk", "Menu", "init_app", "open_page", "page", "show_form"]
+__all__ = [
+    "MANAGE", "NEEDS", "OWN", "PAY", "SEE", "Desk", "Menu", "enter", "init_app", "open_page", "page", "show_form",
+]  # fmt: skip
 
 blueprint = Blueprint("owner", __name__, url_prefix="/admin", template_folder="../templates")
 blueprint.register_error_handler(Exception, answer_error("owner/error.html"))
@@ -125,7 +127,7 @@ def page(
     def decorate(view: View) -> View:
         @wraps(view)
         def answer(**values: Any) -> Any:
-            return finish(_enter(view, values, needs=needs, fresh=fresh, second_factor=second_factor))
+            return finish(enter(view, values, needs=needs, fresh=fresh, second_factor=second_factor))
 
         blueprint.add_url_rule(rule, view.__name__, answer, methods=methods)
         endpoint = f"owner.{view.__name__}"
@@ -137,7 +139,10 @@ def page(
     return decorate
 
 
-def _enter(view: View, values: dict[str, Any], *, needs: str, fresh: bool, second_factor: bool) -> Answer:
+def enter(
+    view: View, values: dict[str, Any], *, needs: str, fresh: bool = False, second_factor: bool = False
+) -> Answer:
+    """Return what a view answers a member who may see it, and to everybody else the door or a refusal."""
     member = _member()
     if member is None:
         if request.method == "POST":

@@ -1,7 +1,8 @@
 """The pages of those who share. A module in this folder is a page or a few; :func:`page` makes it one.
 
 A view gets a :class:`Seat`: who it is about and in which shop. The shop's own people may look on from a seat that is
-read-only, so whatever a page shows hangs on its seat, and every address on it comes from :meth:`Seat.way`.
+read-only (:mod:`admin_ui.as_sharer`), so whatever a page shows hangs on its seat, and every address on it comes from
+:meth:`Seat.way`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +22,10 @@ from plugin.errors import NotFound
 from plugin.languages import mark
 from plugin.services import public_id
 from plugin.services.context import Context
-from plugin.services.find_seat import Place, find_shop, list_seats, show_place
+from plugin.services.find_seat import Place, find_seat, find_shop, list_seats, show_place
 from plugin.services.sessions import Guest, find_guest
 
-__all__ = ["Seat", "guest_page", "init_app", "open_page", "page", "seat_of", "shop_at"]
+__all__ = ["Seat", "guest_page", "init_app", "look_on", "open_page", "page", "seat_of", "shop_at"]
 
 BELOW = "/me"
 PAGE_LENGTH = 50
@@ -45,7 +46,7 @@ open_page = opener(blueprint)
 class Seat:
     """Where a sharer sits: who it is, all shops they share for (``sharer_id`` beside each), and the one at hand.
 
-    ``read_only``: somebody of the shop looks on; then nothing can be done, and ``endpoint`` leads to their own pages.
+    Without ``guest`` somebody of the shop looks on: then nothing can be done, and every way leads to where they look.
     """
 
     context: Context
@@ -56,7 +57,6 @@ class Seat:
     shop: Row[Any]
     place: Place
     guest: Guest | None = None
-    endpoint: str = "sharer"
 
     @property
     def read_only(self) -> bool:
@@ -68,6 +68,11 @@ class Seat:
         """Return the number of the sharer at hand."""
         number: int = self.shop.sharer_id
         return number
+
+    @property
+    def id(self) -> str:
+        """Return the public id of the sharer at hand."""
+        return public_id.show(public_id.SHARER, self.sharer_id)
 
     @property
     def status(self) -> str:
@@ -92,8 +97,9 @@ class Seat:
 
     def way(self, view: str, **values: Any) -> str:
         """Return the address of a page about this seat."""
-        about: dict[str, Any] = {"sharer": public_id.show(public_id.SHARER, self.sharer_id)} if self.read_only else {}
-        return url_for(f"{self.endpoint}.{view}", shop=self.shop.key, **about, **values)
+        if self.read_only:
+            return url_for(f"as_sharer.{view}", shop=self.shop.key, sharer=self.id, **values)
+        return url_for(f"sharer.{view}", shop=self.shop.key, **values)
 
 
 def init_app(app: Flask) -> None:
@@ -171,28 +177,28 @@ def guest_here() -> Guest | None:
 def _sit(guest: Guest, key: str) -> Seat:
     context = access.context()
     with context.database.reading() as connection:
-        return seat_of(context, connection, guest.id, key, name=guest.name, email=guest.email, guest=guest)
+        return seat_of(context, connection, guest, key)
 
 
-def seat_of(
-    context: Context,
-    connection: Connection,
-    person_id: int,
-    key: str,
-    *,
-    name: str | None,
-    email: str | None,
-    guest: Guest | None = None,
-    endpoint: str = "sharer",
-) -> Seat:
-    """Return a person's seat in a shop; raise NotFound where they have none. Without ``guest`` it is read-only."""
-    seats = list_seats(connection, person_id)
+def seat_of(context: Context, connection: Connection, guest: Guest, key: str) -> Seat:
+    """Return a person's seat in a shop; raise NotFound where they have none."""
+    seats = list_seats(connection, guest.id)
     found = next((row for row in seats if row.key == key), None)
     if found is None:
         raise NotFound("unknown_shop", "There is no shop with this key.")
     g.zone = found.timezone
     place = show_place(connection, found.id, found.sharer_id)
-    return Seat(context, person_id, name, email or "", seats, found, place, guest, endpoint)
+    return Seat(context, guest.id, guest.name, guest.email or "", seats, found, place, guest)
+
+
+def look_on(context: Context, shop_id: int, sharer: str) -> Seat:
+    """Return a sharer's seat for the shop's own people, who only look; raise NotFound for another shop's sharer."""
+    with context.database.reading() as connection:
+        found = find_seat(connection, shop_id, public_id.read(public_id.SHARER, sharer))
+        if found is None:
+            raise NotFound("unknown_sharer", "There is no such sharer.")
+        place = show_place(connection, shop_id, found.sharer_id)
+    return Seat(context, found.person_id, found.person_name, found.email or "", [found], found, place)
 
 
 def shop_at(key: str) -> Row[Any]:

@@ -5,7 +5,7 @@ from flask import request
 from admin_ui.page import Answer, show
 from admin_ui.sharer import PAGE_LENGTH, Seat, page
 from admin_ui.sharer.home import balances_of
-from plugin.services.show_earnings import explain_lines, list_lines
+from plugin.services.show_earnings import explain_line, list_lines
 
 
 @page("/earnings")
@@ -33,5 +33,5 @@ def line(seat: Seat, order: int) -> Answer:
 
 def show_line(seat: Seat, order: int) -> str:
     """Return the receipt of one order for a seat, also for who looks on."""
-    receipt = explain_lines(seat.context, seat.shop.id, seat.sharer_id, order)
-    return show("sharer/line.html", seat=seat, tab="earnings", receipt=receipt)
+    seen = explain_line(seat.context, seat.shop.id, seat.sharer_id, order)
+    return show("sharer/line.html", seat=seat, tab="earnings", seen=seen)

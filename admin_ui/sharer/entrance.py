@@ -120,7 +120,7 @@ def start_profile(context: Context, guest: Guest) -> Answer:
 def again(context: Context, guest: Guest, shop: str) -> Answer:
     """Sign in once more, by a new mail, because what comes next decides where money goes."""
     with context.database.reading() as connection:
-        seat = seat_of(context, connection, guest.id, shop, name=guest.name, email=guest.email, guest=guest)
+        seat = seat_of(context, connection, guest, shop)
     wanted = access.safe_next(request.values.get("next"), below=BELOW) or f"{BELOW}/{shop}/"
     if request.method == "POST":
         let_in.ask_again(

@@ -38,10 +38,10 @@ def profile(seat: Seat) -> Answer:
 
 
 def show_profile(seat: Seat, errors: object = None) -> Answer:
-    """Return what is kept of a person, also for who looks on; how they are paid is told to nobody else."""
+    """Return what is kept of a person, also for who looks on; to them the way of paying is named, never its number."""
     with seat.context.database.reading() as connection:
         mails = read_choices(connection, PERSON, seat.person_id)
-    way = None if seat.read_only else ways.find_payout_way(seat.context, seat.sharer_id)
+    way = ways.find_payout_way(seat.context, seat.sharer_id)
     earned = any(int(one["earned"].replace(".", "")) for one in balances_of(seat))
     return show_form(
         "sharer/profile.html",

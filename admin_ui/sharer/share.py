@@ -72,9 +72,9 @@ def one_link(seat: Seat, link: str) -> Answer:
     return show_link(seat, link)
 
 
-def show_link(seat: Seat, name: str) -> str:
+def show_link(seat: Seat, link: str) -> str:
     """Return the page of one link of a seat, also for who looks on."""
-    number = public_id.read(public_id.LINK, name)
+    number = public_id.read(public_id.LINK, link)
     wanted = select(links).where(links.c.id == number, links.c.sharer_id == seat.sharer_id)
     with seat.context.database.reading() as connection:
         row = connection.execute(wanted).one_or_none()

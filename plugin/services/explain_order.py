@@ -10,7 +10,7 @@ from sqlalchemy import Connection, literal, select
 from plugin.database import among
 from plugin.domain.money import format_minor, round_to_minor
 from plugin.errors import NotFound
-from plugin.models import fact, owner, person, sharer, transfer
+from plugin.models import fact, orders, owner, person, sharer, transfer
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.show_order import Seen, show_whole
@@ -55,7 +55,7 @@ class Explained:
 def explain_order(context: Context, shop_id: int, ref: str) -> Explained:
     """Return an order of the shop explained, by the shop's own id; raise NotFound."""
     with context.database.reading() as connection:
-        seen, order, receipt = show_whole(connection, shop_id, ref)
+        seen, order, receipt = show_whole(connection, shop_id, orders.c.ref == ref)
         refunds = _refunds(seen)
         story = [*_told(seen), *refunds, *_decided(connection, seen), *_booked(connection, seen)]
         return Explained(

@@ -39,6 +39,20 @@ def list_seats(connection: Connection, person_id: int) -> Sequence[Row[Any]]:
     ).all()
 
 
+def find_seat(connection: Connection, shop_id: int, sharer_id: int) -> Row[Any] | None:
+    """Return one seat in a shop as list_seats does, with ``person_id``, ``person_name`` and ``email`` besides."""
+    return connection.execute(
+        select(
+            shop, sharer.c.id.label("sharer_id"), sharer.c.created_at.label("joined_at"), sharer.c.person_id,
+            person.c.name.label("person_name"), person.c.email,
+        )
+        .select_from(sharer)
+        .join(shop, shop.c.id == sharer.c.shop_id)
+        .join(person, person.c.id == sharer.c.person_id)
+        .where(sharer.c.shop_id == shop_id, sharer.c.id == sharer_id)
+    ).one_or_none()  # fmt: skip
+
+
 def standing_of(connection: Connection, sharer_id: int) -> Stands:
     """Return how a sharer stands."""
     row = connection.execute(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from plugin.database import among
 from plugin.domain.attribution import Token
@@ -15,7 +15,7 @@ from plugin.domain.plan import Plan, read_plan
 from plugin.domain.settlement import Known, OrderFacts, PlanVersion
 from plugin.errors import BadSignature
 from plugin.keys import Keys
-from plugin.models import fact, link, plan, sharer
+from plugin.models import fact, link, plan, sharer, shop
 from plugin.signing import CodeClaim, TokenClaim, read_for_shop
 
 
@@ -27,7 +27,18 @@ def _read_plan(body: str) -> Plan:
 def load_plans(connection: Connection, shop_id: int) -> tuple[PlanVersion, ...]:
     """Return all versions of the shop's plan, oldest first."""
     rows = connection.execute(select(plan).where(plan.c.shop_id == shop_id).order_by(plan.c.version))
-    return tuple(PlanVersion(row.version, row.in_force_from, row.position, _read_plan(row.body)) for row in rows)
+    return tuple(_version(row) for row in rows)
+
+
+def load_terms(connection: Connection, shop_id: int) -> tuple[int, tuple[PlanVersion, ...]]:
+    """Return when a shop's orders begin to earn, and all versions of its plan, oldest first, in one question."""
+    wanted = select(plan, shop.c.starts_at).join(shop).where(shop.c.id == shop_id).order_by(plan.c.version)
+    rows = connection.execute(wanted).all()
+    return rows[0].starts_at, tuple(_version(row) for row in rows)
+
+
+def _version(row: Row[Any]) -> PlanVersion:
+    return PlanVersion(row.version, row.in_force_from, row.position, _read_plan(row.body))
 
 
 def load_order_facts(connection: Connection, order_ids: Collection[int]) -> dict[int, OrderFacts]:

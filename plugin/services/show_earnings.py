@@ -18,10 +18,11 @@ from plugin.models import lot, orders, payout_item, payout_lot, transfer
 from plugin.models import payout as batch
 from plugin.services import public_id, stories
 from plugin.services.context import Context
-from plugin.services.show_order import show_order, show_receipt
+from plugin.services.show_order import show_whole
 
 NUMBER_SHOWN = 3
 _MOVES_MAX = 200
+OTHER = "other"  # stands for every sharer but the one who reads
 CANCELLED, CHARGEBACK, VOIDED, REFUNDED, MOVED = "cancelled", "chargeback", "voided", "refunded", "moved"
 # Where a line's money lies, in the order in which it is told; what was withheld and kept as a fee was paid, too.
 STATES: Mapping[str, tuple[str, ...]] = {
@@ -82,16 +83,6 @@ def list_lines(context: Context, sharer_id: int, *, after: str | None, limit: in
     return Page(lines, lines[-1].cursor if len(rows) > limit else None)
 
 
-def find_lines(context: Context, sharer_id: int, order_id: int) -> tuple[str, list[Line]]:
-    """Return the shop's own id of an order and what a sharer earns by it; raise NotFound where that is nothing."""
-    wanted = _lines(sharer_id).where(lot.c.order_id == order_id).order_by(lot.c.role, lot.c.currency)
-    with context.database.reading() as connection:
-        rows = connection.execute(wanted).all()
-    if not rows:
-        raise NotFound("unknown_order", "There is no such order in this shop.")
-    return rows[0].ref, [_line(row) for row in rows]
-
-
 def _read_cursor(text: str) -> tuple[int, str, str]:
     order_id, _, rest = text.partition(".")
     role, _, currency = rest.partition(".")
@@ -119,24 +110,24 @@ def _line(row: Row[Any]) -> Line:
         placed_at=row.placed_at,
         ready_at=None if row.released is not None else row.release_at,
         parts=parts,
-        why=decision.kind if _has_part(decision, row) else None,
-        lost=_lost(story, decision, row),
+        why=decision.kind if _has_part(decision, row.sharer_id) else None,
+        lost=_lost(story, decision, row.sharer_id, row.role),
     )
 
 
-def _has_part(decision: Decision, row: Row[Any]) -> bool:
+def _has_part(decision: Decision, sharer_id: int) -> bool:
     frozen = decision.frozen
-    return row.sharer_id in (frozen.sharer, frozen.buyer, *frozen.uplines)
+    return sharer_id in (frozen.sharer, frozen.buyer, *frozen.uplines)
 
 
-def _lost(story: Story, decision: Decision, row: Row[Any]) -> str | None:
+def _lost(story: Story, decision: Decision, sharer_id: int, role: str) -> str | None:
     """Return what took money back, None where nothing did."""
     order = story.order
     if story.cancelled:
         return CANCELLED
     if order.payment in (CHARGEBACK, VOIDED):
         return str(order.payment)
-    if not _has_part(decision, row) or (row.role == DIRECT and decision.winner != row.sharer_id):
+    if not _has_part(decision, sharer_id) or (role == DIRECT and decision.winner != sharer_id):
         return MOVED
     return REFUNDED if order.refunds else None
 
@@ -228,39 +219,70 @@ def _settled_at(connection: Connection, item: int, order_id: int) -> int | None:
     return connection.execute(wanted.limit(1)).scalar_one_or_none()
 
 
-# --- how an amount came about -----------------------------------------------------------------------------------------
+# --- the receipt ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """One line with its reckoning (as the receipt gives it, None where they earn nothing now) and its transfers."""
+class Part:
+    """What a sharer has of an order by one role: what took some of it back, as in a line, and how its money moved."""
 
-    line: Line
-    reckoning: Mapping[str, Any] | None
-    titles: Mapping[str, str | None]  # of the order's lines
+    role: str
+    lost: str | None
     transfers: Sequence[Row[Any]]
 
 
-def explain_lines(context: Context, shop_id: int, sharer_id: int, order_id: int) -> list[Explained]:
-    """Return how each amount of an order came about that is a sharer's; of others nothing. Raise NotFound."""
-    ref, lines = find_lines(context, sharer_id, order_id)
-    receipt, order = show_receipt(context, shop_id, ref), show_order(context, shop_id, ref)
-    name = public_id.show(public_id.SHARER, sharer_id)
-    mine = {one["role"]: one for one in receipt["commission"] if one["sharer"] == name}
-    titles = {one["id"]: one["title"] for one in order["lines"]}
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An order and its receipt as the API shows them, but with nothing of other people in them.
+
+    Of the order's number only the end is there, and another sharer is ``OTHER`` without code, group or channel.
+    """
+
+    sharer: str
+    order: Mapping[str, Any]
+    receipt: Mapping[str, Any]
+    parts: Sequence[Part]
+
+
+def explain_line(context: Context, shop_id: int, sharer_id: int, order_id: int) -> Receipt:
+    """Return why an order went where it went and how a sharer's amounts came about; raise NotFound without any."""
+    moved = select(transfer).where(transfer.c.order_id == order_id, transfer.c.sharer_id == sharer_id)
     with context.database.reading() as connection:
-        moves = connection.execute(
-            select(transfer)
-            .where(transfer.c.order_id == order_id, transfer.c.sharer_id == sharer_id)
-            .order_by(transfer.c.number)
-            .limit(_MOVES_MAX)
-        ).all()
-    return [
-        Explained(
-            line,
-            mine.get(line.role) if line.currency == order["currency"] else None,
-            titles,
-            [one for one in moves if (one.role, one.currency) == (line.role, line.currency)],
-        )
-        for line in lines
+        seen, order, receipt = show_whole(connection, shop_id, orders.c.id == order_id)
+        roles = sorted(role for who, role in seen.lots if who == sharer_id)
+        if not roles:
+            raise NotFound("unknown_order", "There is no such order in this shop.")
+        moves = connection.execute(moved.order_by(transfer.c.number).limit(_MOVES_MAX)).all()
+    mine = public_id.show(public_id.SHARER, sharer_id)
+    number = mask(seen.order.number or seen.row.ref)
+    parts = [
+        Part(role, _lost(seen.story, seen.decision, sharer_id, role), [one for one in moves if one.role == role])
+        for role in roles
     ]
+    return Receipt(mine, _own_order(order, mine, number), _own_receipt(receipt, mine), parts)
+
+
+def _own_order(order: Mapping[str, Any], mine: str, number: str) -> dict[str, Any]:
+    earned = [one for one in order["commissions"] if one["sharer"] == mine]
+    return {**order, "id": number, "number": number, "commissions": earned}
+
+
+def _own_receipt(receipt: Mapping[str, Any], mine: str) -> dict[str, Any]:
+    """Return a receipt without the amounts of others, and with nothing by which they could be known."""
+    frozen = dict(receipt["frozen"], uplines=[])
+    if receipt["winner"] != mine:
+        frozen |= {"group": None, "channel": None, "campaign": None}
+    return {
+        **receipt,
+        "winner": _named(receipt["winner"], mine),
+        "evidence": [
+            one if one["sharer"] == mine else {**one, "sharer": _named(one["sharer"], mine), "source": None}
+            for one in receipt["evidence"]
+        ],
+        "frozen": frozen,
+        "commission": [one for one in receipt["commission"] if one["sharer"] == mine],
+    }
+
+
+def _named(name: str | None, mine: str) -> str | None:
+    return name if name in (None, mine) else OTHER

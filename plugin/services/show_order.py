@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from plugin.database import among
 from plugin.domain import attribution, ledger, payout
@@ -17,11 +17,11 @@ from plugin.domain.money import Exact, format_minor, round_to_minor, spread, ste
 from plugin.domain.order import Order, Story
 from plugin.domain.plan import Plan
 from plugin.errors import InvariantBroken, NotFound
-from plugin.models import fact, lot, orders, payout_item, payout_lot, plan, shop
+from plugin.models import fact, lot, orders, payout_item, payout_lot, plan
 from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.public_id import SHARER, show, show_optional
-from plugin.services.roster import load_plans
+from plugin.services.roster import load_terms
 
 Person = tuple[int, str]  # sharer, role
 _TAKEN = {
@@ -54,7 +54,7 @@ class Seen:
 def show_order(context: Context, shop_id: int, ref: str) -> dict[str, Any]:
     """Return an order of the shop, by the shop's own id, with what everybody earns; raise NotFound."""
     with context.database.reading() as connection:
-        return _show(_find(connection, shop_id, ref))
+        return _show(_find(connection, shop_id, orders.c.ref == ref))
 
 
 def list_orders(context: Context, shop_id: int, *, before: tuple[int, int] | None, limit: int) -> dict[str, Any]:
@@ -92,21 +92,23 @@ def look_at(connection: Connection, shop_id: int, rows: Sequence[Row[Any]]) -> l
 def show_receipt(context: Context, shop_id: int, ref: str) -> dict[str, Any]:
     """Return why an order went to whom, and how each amount came about; raise NotFound."""
     with context.database.reading() as connection:
-        seen = _find(connection, shop_id, ref)
+        seen = _find(connection, shop_id, orders.c.ref == ref)
         return _show_receipt(connection, seen, shop_id)
 
 
-def show_whole(connection: Connection, shop_id: int, ref: str) -> tuple[Seen, dict[str, Any], dict[str, Any]]:
-    """Return an order as it is stored, as the API shows it, and its receipt; raise NotFound."""
-    seen = _find(connection, shop_id, ref)
+def show_whole(
+    connection: Connection, shop_id: int, which: ColumnElement[bool]
+) -> tuple[Seen, dict[str, Any], dict[str, Any]]:
+    """Return an order as it is stored, as the API shows it, and its receipt; ``which`` names it. Raise NotFound."""
+    seen = _find(connection, shop_id, which)
     return seen, _show(seen), _show_receipt(connection, seen, shop_id)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
 
 
-def _find(connection: Connection, shop_id: int, ref: str) -> Seen:
-    row = connection.execute(select(orders).where(orders.c.shop_id == shop_id, orders.c.ref == ref)).one_or_none()
+def _find(connection: Connection, shop_id: int, which: ColumnElement[bool]) -> Seen:
+    row = connection.execute(select(orders).where(orders.c.shop_id == shop_id, which)).one_or_none()
     if row is None:
         raise NotFound("unknown_order", "There is no such order in this shop.")
     return _see(connection, shop_id, [row])[0]
@@ -114,8 +116,8 @@ def _find(connection: Connection, shop_id: int, ref: str) -> Seen:
 
 def _see(connection: Connection, shop_id: int, rows: Sequence[Row[Any]]) -> list[Seen]:
     """Return the orders with their amounts, reckoned from the stored story, decision and plan."""
-    starts_at = connection.execute(select(shop.c.starts_at).where(shop.c.id == shop_id)).scalar_one()
-    plans = {one.version: one.plan for one in load_plans(connection, shop_id)}
+    starts_at, versions = load_terms(connection, shop_id)
+    plans = {one.version: one.plan for one in versions}
     numbers = [row.id for row in rows]
     lots, taken = _lots(connection, rows), _taken(connection, numbers)
     seen = []
@@ -249,8 +251,9 @@ def _show_commission(seen: Seen, person: Person, *, minor: int, earned: int) -> 
 
 
 def _show_receipt(connection: Connection, seen: Seen, shop_id: int) -> dict[str, Any]:
-    decision, pays = seen.decision, _pays(connection, shop_id, seen.decision.plan_version)
-    released_at = _released_at(connection, seen.row.id)
+    decision = seen.decision
+    body, released_at = _plan_and_release(connection, shop_id, decision.plan_version, seen.row.id)
+    pays = _pays(json.loads(body))
     return {
         "outcome": decision.outcome,
         "winner": show_optional(SHARER, decision.winner),
@@ -265,10 +268,12 @@ def _show_receipt(connection: Connection, seen: Seen, shop_id: int) -> dict[str,
     }
 
 
-def _released_at(connection: Connection, number: int) -> int | None:
-    return connection.execute(
-        select(fact.c.recorded_at).where(fact.c.order_id == number, fact.c.kind == "release").limit(1)
-    ).scalar_one_or_none()
+def _plan_and_release(connection: Connection, shop_id: int, version: int, number: int) -> tuple[str, int | None]:
+    """Return a version of the plan as it was written, and when the order was released, in one question."""
+    released = select(fact.c.recorded_at).where(fact.c.order_id == number, fact.c.kind == "release").limit(1)
+    wanted = select(plan.c.body, released.scalar_subquery())
+    body, released_at = connection.execute(wanted.where(plan.c.shop_id == shop_id, plan.c.version == version)).one()
+    return body, released_at
 
 
 def _show_evidence(one: attribution.Evidence) -> dict[str, Any]:
@@ -294,12 +299,7 @@ class _Pays:
     roles: Mapping[str, Any]
 
 
-def _pays(connection: Connection, shop_id: int, version: int) -> _Pays:
-    body = json.loads(
-        connection.execute(
-            select(plan.c.body).where(plan.c.shop_id == shop_id, plan.c.version == version)
-        ).scalar_one()
-    )
+def _pays(body: Mapping[str, Any]) -> _Pays:
     commission = body["commission"]
     rules = {rule["id"]: rule["pay"] for rule in commission["rules"]}
     percents = body["upline"]["percents"]
