@@ -16,11 +16,14 @@ from plugin.database import Database
 from plugin.migrations import upgrade
 from plugin.services.context import Context
 from plugin.settings import Settings, load
+from tests.figures import pytest_terminal_summary
 from tests.receiver import Receiver, Roads
 from tests.world import Clock, World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+__all__ = ["pytest_terminal_summary"]  # pytest finds it here
 
 TEMPLATE = "template_passalong"
 MEMORY_MIN = 2**30

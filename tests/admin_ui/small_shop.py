@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
+from plugin.models import orders
 from tests.world import LONG_AGO, Shop, World
 
 # What must only ever be text, whatever it stands in: HTML, an attribute, a script, an address.
@@ -22,6 +25,10 @@ class Lively:
     item: str
     delivery: str
     link_code: str
+    # Of the sharer's own pages: the order by our number, their payment and their link.
+    line: str
+    own_item: str
+    link: str
 
 
 def lively(world: World) -> Lively:
@@ -48,7 +55,16 @@ def lively(world: World) -> Lively:
     shop.deliver(shop.order("bad", currency=HOSTILE))
     world.work()
     quarantined = next(one for one in world.deliveries() if one["state"] == "quarantined")
-    return Lively(shop, alice, pending, "o1", payout["id"], payout["items"][0]["id"], quarantined["id"], link["code"])
+    (mine,) = [item["id"] for item in payout["items"] if item["sharer"] == alice]
+    return Lively(
+        shop, alice, pending, "o1", payout["id"], payout["items"][0]["id"], quarantined["id"], link["code"],
+        line=_number_of(world, "o1"), own_item=mine, link=link["id"],
+    )  # fmt: skip
+
+
+def _number_of(world: World, ref: str) -> str:
+    with world.context.database.reading() as connection:
+        return str(connection.execute(select(orders.c.id).where(orders.c.ref == ref)).scalar_one())
 
 
 def _enrol(shop: Shop, name: str, shown: str, **details: Any) -> str:

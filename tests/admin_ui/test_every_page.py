@@ -1,29 +1,21 @@
 """Every page, found by walking the routes: who may see it, what it costs, and that it shows the worst text as text."""
 
-import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import url_for
-from sqlalchemy import event
 from werkzeug.routing import Rule
-from werkzeug.serving import make_server
 
 from admin_ui.access import ROLES
 from admin_ui.owner import NEEDS
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.small_shop import RAW, Lively, lively
+from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
+from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
-
-STATEMENTS_MAX = 12
-# WCAG 2.2, levels A and AA, as axe-core names its rules.
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
-SIZES = {"phone": (390, 844), "desk": (1280, 800)}
 
 
 @pytest.fixture
@@ -49,7 +41,7 @@ def rules(world: World, method: str) -> list[Rule]:
 
 def path_of(world: World, rule: Rule, shop: Lively) -> str:
     """Return an address of a route at which there is something."""
-    known = {
+    known: dict[str, str] = {
         "shop": shop.shop.key,
         "sharer": shop.sharer,
         "order": shop.order,
@@ -57,6 +49,8 @@ def path_of(world: World, rule: Rule, shop: Lively) -> str:
         "item": shop.item,
         "delivery": shop.delivery,
     }
+    if rule.endpoint.startswith("as_sharer."):  # those name an order by our own number, as sharers' pages do
+        known |= {"order": shop.line, "item": shop.own_item, "link": shop.link}
     assert rule.arguments <= known.keys(), f"name an example for {rule.rule}"
     with world.app.test_request_context():
         return url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
@@ -65,16 +59,16 @@ def path_of(world: World, rule: Rule, shop: Lively) -> str:
 # --- who may --------------------------------------------------------------------------------------------------------
 
 
-def test_every_page_is_open_to_the_roles_that_may_see_it_and_to_no_other(world: World, shop: Lively) -> None:
-    visits = 0
+def test_every_page_is_open_to_the_roles_that_may_see_it_and_to_no_other(
+    world: World, shop: Lively, record_property: Record
+) -> None:
     for role, may in ROLES.items():
         browser = member(world, role)
         for rule in rules(world, "GET"):
             status = browser.client.get(path_of(world, rule, shop)).status_code
             allowed = NEEDS[rule.endpoint] in may
             assert status in ((200, 303) if allowed else (403,)), (role, rule.rule, status)
-            visits += 1
-    print(f"{visits} visits of {len(rules(world, 'GET'))} pages by {len(ROLES)} roles")
+    note_visits(record_property, "the shop's people", pages=len(rules(world, "GET")), roles=len(ROLES))
 
 
 def test_without_signing_in_every_page_leads_to_the_door(world: World, shop: Lively) -> None:
@@ -126,32 +120,15 @@ def test_things_of_another_shop_are_not_there_under_the_own_shop_either(world: W
 # --- what it costs and shows ----------------------------------------------------------------------------------------
 
 
-def statements(world: World, browser: Browser, path: str) -> list[str]:
-    """Return the SQL statements that one visit took."""
-    asked: list[str] = []
-    here = threading.get_ident()  # the clicks are written down by a thread of their own, at their own time
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if threading.get_ident() == here:
-            asked.append(statement)
-
-    engine = world.context.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        browser.client.get(path)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return [one for one in asked if not one.startswith(("BEGIN", "SET ", "PRAGMA", "SHOW"))]
-
-
-def test_no_page_asks_the_database_more_than_twelve_things(world: World, shop: Lively) -> None:
+def test_no_page_asks_the_database_more_than_twelve_things(
+    world: World, shop: Lively, record_property: Record
+) -> None:
     browser, counts = member(world), {}
     for rule in rules(world, "GET"):
         path = path_of(world, rule, shop)
         browser.client.get(path)
         counts[rule.rule] = len(statements(world, browser, path))
-    for rule, count in sorted(counts.items()):
-        print(f"{count:3} statements {rule}")
+    note_statements(record_property, counts)
     assert {rule: count for rule, count in counts.items() if count > STATEMENTS_MAX} == {}
 
 
@@ -167,7 +144,7 @@ def test_the_worst_text_is_only_ever_text(world: World, shop: Lively) -> None:
 def test_no_page_breaks_on_a_query_that_nobody_writes(world: World, shop: Lively) -> None:
     browser = member(world)
     for rule in rules(world, "GET"):
-        for query in ("?cursor=x&page=-1&q=%00", "?status=x&state=x&sort=x", "?since=x&until=9999-99-99", "?said=x"):
+        for query in QUERIES:
             status = browser.client.get(path_of(world, rule, shop) + query).status_code
             assert status in (200, 303, 404, 422), (rule.rule, query, status)
 
@@ -175,48 +152,25 @@ def test_no_page_breaks_on_a_query_that_nobody_writes(world: World, shop: Lively
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    """Serve the installation; give its address."""
-    server = make_server("127.0.0.1", 0, world.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("locale", "scheme"), [("en-US", "light"), ("zh-TW", "dark")])
+@pytest.mark.parametrize(("locale", "scheme"), LOOKS)
 @pytest.mark.timeout(600)
 def test_every_page_is_accessible_and_quiet(
-    world: World, shop: Lively, address: str, browser: "Chromium", size: str, locale: str, scheme: Any
+    world: World,
+    shop: Lively,
+    address: str,
+    browser: "Chromium",
+    size: str,
+    locale: str,
+    scheme: str,
+    record_property: Record,
 ) -> None:
     someone = member(world)
-    cookie = someone.client.get_cookie("passalong_owner", path="/admin")
-    assert cookie is not None
-    width, height = SIZES[size]
-    sight = browser.new_context(viewport={"width": width, "height": height}, locale=locale, color_scheme=scheme)
-    sight.add_cookies([{"name": cookie.key, "value": cookie.value, "url": f"{address}/admin/"}])
-    page, wrong, said = sight.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=someone)
     for rule in rules(world, "GET"):
         path = path_of(world, rule, shop)
-        if someone.client.get(path, follow_redirects=True).mimetype != "text/html":
-            continue  # a browser does not show a file, it keeps it
-        answer = page.goto(address + path)
-        assert answer is not None and answer.status == 200, (path, answer and answer.status)
-        found = Axe().run(page, options=RULES).response["violations"]
-        wrong += [f"{path}: {one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
-        page.set_viewport_size({"width": 320, "height": height})
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        wrong += [f"{path}: {over} pixels too wide at 320"] if over > 0 else []
-        page.set_viewport_size({"width": width, "height": height})
+        if someone.client.get(path, follow_redirects=True).mimetype == "text/html":  # a browser keeps a file unseen
+            sight.visit(path)
+    note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
     sight.close()
-    assert not wrong, "\n".join(wrong)
-    assert not said, "\n".join(said)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.figures import Record, note_walk
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -139,7 +141,7 @@ def order(number: int, token: str | None) -> dict[str, Any]:
     ("locale", "width"), [("zh-TW", 390), ("en-US", 1280), ("zh-TW", 1280), ("en-US", 390)], ids=str
 )
 def test_from_the_printed_address_to_a_credited_order(
-    printed: str, shop: Fake, browser: "Browser", locale: str, width: int
+    printed: str, shop: Fake, browser: "Browser", locale: str, width: int, record_property: Record
 ) -> None:
     sight = browser.new_context(
         viewport={"width": width, "height": 844}, locale=locale, timezone_id="Asia/Taipei",
@@ -209,7 +211,13 @@ def test_from_the_printed_address_to_a_credited_order(
     walk.step("home")
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     sight.close()
-    print(f"\n{walk.name}: " + "; ".join(walk.steps))
+    note_walk(
+        record_property,
+        f"an owner's first ten minutes, {locale} at {width}",
+        count=walk.clicks,
+        unit="clicks",
+        seconds=time.monotonic() - walk.began,
+    )
     assert wide == 0
     assert walk.clicks <= CLICKS_MAX, walk.steps
     assert said == []

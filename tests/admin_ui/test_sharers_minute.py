@@ -4,7 +4,6 @@ Every page of a sharer is looked at on the way, on a phone and on a desk: access
 """
 
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from werkzeug.serving import make_server
 
 from plugin.domain.moment import format_moment
 from plugin.languages import texts
 from tests.admin_ui.seat import set_program
-from tests.admin_ui.test_every_page import RULES
+from tests.admin_ui.walk import RULES
+from tests.figures import Record, note_walk
 from tests.mails.conftest import send_to
 from tests.mails.post_office import PostOffice
 from tests.world import Shop, World
@@ -49,20 +48,6 @@ def shop(world: World, office: PostOffice) -> Shop:
     shop.plan({"commission": {"default": {"percent": "8"}}, "hold_days": 14})
     set_program(world, shop, join_mode="open", brand_color="#c2410c")
     return shop
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    """Serve the installation; give its address."""
-    server = make_server("127.0.0.1", 0, world.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Visit:
@@ -100,7 +85,14 @@ class Visit:
 @pytest.mark.parametrize(("locale", "width"), WALKS)
 @pytest.mark.timeout(600)
 def test_from_the_mail_to_shared_takes_three_taps(
-    world: World, shop: Shop, office: PostOffice, address: str, browser: "Chromium", locale: str, width: int
+    world: World,
+    shop: Shop,
+    office: PostOffice,
+    address: str,
+    browser: "Chromium",
+    locale: str,
+    width: int,
+    record_property: Record,
 ) -> None:
     say = texts(TAGS[locale]).gettext
     sight = browser.new_context(viewport={"width": width, "height": 844}, locale=locale)
@@ -122,7 +114,8 @@ def test_from_the_mail_to_shared_takes_three_taps(
     seconds = time.monotonic() - visit.began
     (told,) = page.evaluate("window.shared")
     assert world.client.get(told["url"].removeprefix("http://127.0.0.1:8000")).status_code == 302
-    print(f"{locale} {width}: {visit.taps} taps, {seconds:.1f} s from the mail to shared")
+    what = f"a sharer's first minute, {locale} at {width}"
+    note_walk(record_property, what, count=visit.taps, unit="taps", seconds=seconds)
     assert visit.taps <= TAPS_MAX
     visit.look()
     shop.told(shop.order(attributes={"_pa": told["url"].rpartition("/")[2]}, currency="TWD", **_now(world)))
