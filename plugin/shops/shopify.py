@@ -585,7 +585,7 @@ class Shopify:
         missing = [scope for scope in _SCOPES if scope not in {row.get("handle") for row in granted}]
         if missing:
             raise ShopRefused(
-                "The app lacks the scopes %(scopes)s. Add them to the app's settings, release a version with them, and"
+                "The app lacks %(scopes)s. Add it to the app's scopes in its settings, release a version with it, and"
                 " install the app again.",
                 scopes=", ".join(missing),
             )
