@@ -1,9 +1,10 @@
 """What a sharer sees, for the people of the shop: the sharer's own pages, to be read and never acted on.
 
 It shows the pages of :mod:`admin_ui.sharer` themselves, from a seat that is read-only, below the sharer's page of the
-desk and guarded as that is. Whatever is sent here is refused.
+desk and guarded as that is. Whatever is sent here is refused, and the log keeps who looked at whom.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ PAGES: dict[str, tuple[str, Callable[..., Answer]]] = {
 }
 BELOW = f"{owner.blueprint.url_prefix}/<shop>/sharers/<sharer>/as"
 
+_log = logging.getLogger(__name__)
 blueprint = Blueprint("as_sharer", __name__, url_prefix=BELOW, template_folder="templates")
 blueprint.register_error_handler(Exception, answer_error("owner/error.html"))
 
@@ -47,7 +49,9 @@ def _look(show: Callable[..., Answer]) -> Callable[..., Any]:
     def view(desk: Desk, sharer: str, **values: Any) -> Answer:
         if request.method != "GET":
             raise NotAllowed("not_allowed", "Only they themselves can do this.")
-        return show(look_on(desk.context, desk.shop_id, sharer), **values)
+        seat = look_on(desk.context, desk.shop_id, sharer)
+        _log.info("%s looks at the pages of %s.", desk.actor, seat.id)
+        return show(seat, **values)
 
     def answer(**values: Any) -> Any:
         return finish(enter(view, values, needs=SEE))

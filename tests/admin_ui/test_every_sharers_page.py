@@ -1,5 +1,6 @@
 """Every page of those who share, found by walking the routes: whose it is, what it costs, how it looks and speaks."""
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from flask import url_for
 from werkzeug.routing import Rule
 
 from tests.admin_ui.desk import Browser, member
-from tests.admin_ui.office import plain
+from tests.admin_ui.office import Office, plain
 from tests.admin_ui.seat import set_program, sharer_browser, wanted_tickets
 from tests.admin_ui.small_shop import RAW, Lively, lively
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
@@ -223,6 +224,15 @@ def test_whatever_is_sent_from_where_one_looks_on_is_refused(world: World, shop:
         browser.send(below + path, {"_form": token, "channel": "x", "name": "y"}, expect=403)
     for path in ("/link", "/share/channel", "/profile/way", "/profile/leave", "/payouts/x/statement.csv", "/nowhere"):
         browser.get(below + path, expect=404)
+
+
+def test_the_log_keeps_who_looked_at_whom(world: World, shop: Lively, caplog: pytest.LogCaptureFixture) -> None:
+    office = Office(world)
+    with caplog.at_level(logging.INFO, logger="admin_ui"):
+        office.see(f"/{shop.shop.key}/sharers/{shop.sharer}/as/earnings")
+        office.see(f"/{shop.shop.key}/sharers/shr_999/as/earnings", expect=404)
+    told = [record.getMessage() for record in caplog.records if record.name == "admin_ui.as_sharer"]
+    assert told == [f"own_{office.id} looks at the pages of {shop.sharer}."]
 
 
 def test_a_sharer_of_another_shop_is_not_looked_at(world: World, shop: Lively) -> None:
