@@ -23,7 +23,10 @@ ERRORS = {
     **dict.fromkeys(("ForbiddenAddress", "MailDelayed", "MailRefused", "NotSignedIn", "ShopRefused"), None),
     "BadAnswer": (2,),
 }
-_ON_PAGES = ("admin_ui", "plugin/services", "plugin/shops", "plugin/rails", "plugin/mail.py", "plugin/outbound.py")
+_ON_PAGES = (
+    "admin_ui", "plugin/errors.py", "plugin/mail.py", "plugin/outbound.py", "plugin/rails", "plugin/services",
+    "plugin/shops",
+)  # fmt: skip
 _NOT_ON_PAGES = frozenset(
     f"plugin/services/{name}.py"
     for name in (
@@ -59,9 +62,14 @@ def read(*roots: Path) -> dict[Key, Said]:
     return found
 
 
+def is_on_pages(name: str) -> bool:
+    """Tell whether pages show what the errors of a source file say."""
+    return name.startswith(_ON_PAGES) and name not in _NOT_ON_PAGES
+
+
 def _texts(path: Path, name: str) -> Iterator[tuple[int, Key, str | None]]:
     method = _METHODS[path.suffix]
-    keywords = KEYWORDS | ERRORS if name.startswith(_ON_PAGES) and name not in _NOT_ON_PAGES else KEYWORDS
+    keywords = KEYWORDS | ERRORS if is_on_pages(name) else KEYWORDS
     with path.open("rb") as file:
         for line, message, _, context in extract(method, file, keywords, (), _OPTIONS):
             singular, plural = message if isinstance(message, tuple) else (message, None)

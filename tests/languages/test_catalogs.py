@@ -1,5 +1,6 @@
 """Nothing is left untranslated: what the sources say is held against what the files of translations hold."""
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -86,6 +87,19 @@ def test_no_folder_of_translations_is_of_no_language() -> None:
     assert folders == {tag.replace("-", "_") for tag in TRANSLATED}
 
 
+def test_no_sentence_of_an_error_is_put_together_by_hand() -> None:
+    """What is filled in beforehand cannot be translated: ``BadRequest("code", "%(name)s is taken.", name=name)``."""
+    found = []
+    for path in [*ROOT.joinpath("plugin").rglob("*.py"), *ROOT.joinpath("admin_ui").rglob("*.py")]:
+        if sources.is_on_pages(path.relative_to(ROOT).as_posix()):
+            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            for call in calls:
+                name = ast.unparse(call.func).rpartition(".")[2]
+                if name in sources.ERRORS and any(isinstance(one, ast.JoinedStr) for one in call.args):
+                    found.append(f"{path.relative_to(ROOT)}:{call.lineno}")
+    assert found == []
+
+
 # --- the check itself -------------------------------------------------------------------------------------------------
 
 HEAD = 'msgid ""\nmsgstr ""\n"Plural-Forms: nplurals=1; plural=0;\\n"\n"Content-Type: text/plain; charset=utf-8\\n"\n'
@@ -141,6 +155,17 @@ def test_what_is_whole_has_no_faults(folder: Path, tmp_path: Path) -> None:
 )
 def test_every_fault_is_listed(folder: Path, tmp_path: Path, body: str, fault: str) -> None:
     assert any(fault in line for line in faults(sources.read(folder), written(tmp_path, body), "ja"))
+
+
+def test_sentences_of_errors_are_read_where_pages_show_them(tmp_path: Path) -> None:
+    raised = 'raise Conflict("taken", "%(name)s is taken.", name=name)\nSentence("Always.")\n'
+    for name in ("plugin/services/give.py", "plugin/cli.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(raised)
+    said = sources.read(tmp_path / "plugin")
+    assert said[None, "%(name)s is taken."].places == ["plugin/services/give.py:1"]
+    assert len(said[None, "Always."].places) == 2
 
 
 def test_two_translations_of_one_text_are_a_fault(folder: Path, tmp_path: Path) -> None:
