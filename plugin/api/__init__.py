@@ -5,6 +5,7 @@ their own errors.
 """
 
 import json
+from functools import cache
 from typing import Any
 
 import flask_smorest
@@ -60,13 +61,25 @@ _SENTENCES = {
 def init_app(app: Flask) -> None:
     """Mount the API on an app whose ``extensions["passalong"].context`` is the installation it speaks for."""
     app.url_map.converters["order"] = orders.OrderId
+    for noun in NOUNS:
+        app.register_blueprint(noun)
+    address = app.extensions["passalong"].context.settings.base_url
+    app.add_url_rule(DOCUMENT, "api_document", lambda: Response(_document(address), content_type=JSON_TYPE))
+    app.before_request(_refuse_what_has_no_route)
+
+
+@cache
+def _document(address: str) -> bytes:
+    """Return the document of the API at an address, made when it is first asked for, on an app of its own."""
+    app = Flask("document", static_folder=None, template_folder=None)
+    app.url_map.converters["order"] = orders.OrderId
     api = _Api(
         spec_kwargs={
             "title": "Passalong",
             "version": VERSION,
             "openapi_version": "3.1.0",
             "security": [{"bearer": []}],
-            "servers": [{"url": app.extensions["passalong"].context.settings.base_url}],
+            "servers": [{"url": address}],
         }
     )
     api.init_app(app)
@@ -77,9 +90,7 @@ def init_app(app: Flask) -> None:
     for noun in NOUNS:
         api.register_blueprint(noun)
     tags = [{"name": noun.noun, "description": noun.description} for noun in NOUNS]
-    document = json.dumps(api.spec.to_dict() | {"tags": tags}, indent=1).encode()
-    app.add_url_rule(DOCUMENT, "api_document", lambda: Response(document, content_type=JSON_TYPE))
-    app.before_request(_refuse_what_has_no_route)
+    return json.dumps(api.spec.to_dict() | {"tags": tags}, indent=1).encode()
 
 
 def _plan_property(converter: Any, field: Any, **kwargs: Any) -> dict[str, Any]:
