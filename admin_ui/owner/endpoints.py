@@ -1,4 +1,4 @@
-"""Endpoints: the addresses to which this shop's events go out, tried, switched and removed."""
+"""Endpoints: the addresses to which this shop's events go out, which of them each gets, tried, switched and removed."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from admin_ui.owner import OWN, Desk, page, show_form
 from admin_ui.page import Answer, go, said
+from plugin.domain.event_types import EVENT_TYPES
 from plugin.errors import BadRequest, PluginError
 from plugin.languages import mark
 from plugin.services import public_id
@@ -21,6 +22,7 @@ _ON = said("endpoint-on", mark("It is on; what waited goes out now."))
 _OFF = said("endpoint-off", mark("It is off. Nothing is sent until it is on again."))
 _REMOVED = said("endpoint-removed", mark("It is removed."))
 _AGAIN = said("endpoint-again", mark("The events of the last 24 hours are sent once more, with the same ids."))
+_CHOSEN = said("endpoint-types", mark("Saved. From now on it gets these events."))
 _ARRIVED = said("endpoint-arrived", mark("A ping arrived there."))
 _HOURS = 24 * 3_600 * 1_000_000
 
@@ -33,7 +35,7 @@ def endpoints(desk: Desk) -> Answer:
 
 def _endpoints(desk: Desk, errors: Any = None, secret: str | None = None) -> Answer:
     found = list_endpoints(desk.context, shop_id=desk.shop_id, before=None, limit=SHOWN_MAX)
-    return show_form("owner/endpoints.html", errors, endpoints=found["items"], secret=secret)
+    return show_form("owner/endpoints.html", errors, endpoints=found["items"], secret=secret, event_types=EVENT_TYPES)
 
 
 @page("/<shop>/endpoints", methods=["POST"], needs=OWN, fresh=True)
@@ -43,7 +45,7 @@ def make_endpoint(desk: Desk) -> Answer:
     if not 0 < len(url) <= URL_MAX:
         return _endpoints(desk, {"url": [mark("Write an address.")]})
     try:
-        _, secret = add_endpoint(desk.context, NewEndpoint(url, shop_id=desk.shop_id))
+        _, secret = add_endpoint(desk.context, NewEndpoint(url, shop_id=desk.shop_id, types=_chosen_types()))
     except PluginError as error:
         if error.status >= 500:
             raise
@@ -53,7 +55,7 @@ def make_endpoint(desk: Desk) -> Answer:
 
 @page("/<shop>/endpoints/change", methods=["POST"], needs=OWN, fresh=True)
 def alter_endpoint(desk: Desk) -> Answer:
-    """Try an address, switch it on or off, send the last day again, or remove it."""
+    """Try an address, choose what it gets, switch it on or off, send the last day again, or remove it."""
     row = find_endpoint(desk.context, request.form.get("endpoint", ""), shop_id=desk.shop_id)
     button = request.form.get("do", "")
     if button == "ping":
@@ -64,10 +66,21 @@ def alter_endpoint(desk: Desk) -> Answer:
     if button == "remove":
         remove_endpoint(desk.context, row.id)
         return go("owner.endpoints", shop=desk.shop_key, code=_REMOVED)
+    if button == "types":
+        change_endpoint(desk.context, row.id, {"types": _chosen_types()})
+        return go("owner.endpoints", shop=desk.shop_key, code=_CHOSEN)
     if button not in ("on", "off"):
         raise BadRequest("invalid", "Some fields are not right.")
     change_endpoint(desk.context, row.id, {"state": "enabled" if button == "on" else "disabled"})
     return go("owner.endpoints", shop=desk.shop_key, code=_ON if button == "on" else _OFF)
+
+
+def _chosen_types() -> list[str]:
+    """Return the kinds of events that are ticked, none for all; raise BadRequest for one there is none of."""
+    chosen = request.form.getlist("types")
+    if not set(chosen) <= set(EVENT_TYPES):
+        raise BadRequest("invalid", "Some fields are not right.")
+    return chosen
 
 
 def _ping(desk: Desk, row: Row[Any]) -> Answer:

@@ -104,6 +104,28 @@ def test_endpoints_are_added_switched_and_removed(world: World) -> None:
     Office(world, "manager").see(path, expect=403)
 
 
+def test_an_endpoint_gets_the_kinds_of_events_that_are_ticked(world: World) -> None:
+    shop = world.shop()
+    owner, path = Office(world), f"/{shop.key}/endpoints"
+    url = "https://93.184.216.34/hook"
+    owner.send(path, {"url": url, "types": ["order.decided", "order.unknown"]}, expect=422)
+    owner.send(path, {"url": "nonsense", "types": ["plan.changed"]}, expect=422)
+    assert world.call("GET", "/endpoints", expect=200)["items"] == []
+    page = owner.send(path, {"url": url, "types": ["payout.paid", "order.decided"]}, expect=200).get_data(as_text=True)
+    assert "Only order.decided, payout.paid" in plain(page)
+    name, change = field_of(page, "endpoint"), f"{path}/change"
+    owner.send(change, {"endpoint": name, "do": "types", "types": ["order.unknown"]}, expect=422)
+    owner.send(change, {"endpoint": name, "do": "types", "types": ["plan.changed"]})
+    (made,) = world.call("GET", "/endpoints", expect=200)["items"]
+    assert made["types"] == ["plan.changed"] and made["state"] == "enabled"
+    page = owner.see(path)
+    assert re.findall(r'value="([a-z_.]+)" checked', page) == ["plan.changed"]
+    assert "All kinds of events" in plain(owner.follow(owner.send(change, {"endpoint": name, "do": "types"})))
+    (made,) = world.call("GET", "/endpoints", expect=200)["items"]
+    assert made["types"] == []
+    Office(world, "manager").send(change, {"endpoint": name, "do": "types"}, expect=403)
+
+
 def test_health_is_for_those_who_run_everything(world: World) -> None:
     shop = world.shop()
     assert "guards" in plain(Office(world).see(f"/{shop.key}/health"))
