@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Request, Response, current_app, request
+from flask import Request, Response, current_app, g, request
 
 from plugin.errors import BadSignature, NotAllowed
 from plugin.installation import EXTENSION, Installation
@@ -81,6 +81,23 @@ def drop_cookie(response: Response, cookie: Cookie) -> None:
     response.delete_cookie(
         cookie.name, path=f"{request.script_root}{cookie.path}", secure=_is_secure(), httponly=True, samesite="Lax"
     )
+
+
+def give_cookie(cookie: Cookie, value: str | None) -> None:
+    """Have a cookie given with the answer to this request, or taken back."""
+    g.setdefault("cookies", {})[cookie] = value
+
+
+def hand_out_cookies(response: Response) -> None:
+    """Give and take back what is due; what the view itself has set is newer and stays."""
+    set_already = {line.partition("=")[0] for line in response.headers.getlist("Set-Cookie")}
+    for cookie, value in g.get("cookies", {}).items():
+        if cookie.name in set_already:
+            continue
+        if value is None:
+            drop_cookie(response, cookie)
+        else:
+            set_cookie(response, cookie, value)
 
 
 def _is_secure() -> bool:

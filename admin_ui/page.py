@@ -250,9 +250,7 @@ def finish(answer: Answer) -> Response:
     response = make_response(answer)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    fresh = g.get("new_visitor")
-    if fresh:
-        access.set_cookie(response, access.VISITOR_COOKIE, fresh)
+    access.hand_out_cookies(response)
     return response
 
 
@@ -260,7 +258,8 @@ def holder() -> str:
     """Return whose forms these are: the session's, or the visitor's where nobody is signed in."""
     if "holder" not in g:
         g.holder, is_new = access.visitor()
-        g.new_visitor = g.holder if is_new else None
+        if is_new:
+            access.give_cookie(access.VISITOR_COOKIE, g.holder)
     found: str = g.holder
     return found
 

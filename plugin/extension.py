@@ -5,6 +5,7 @@ Nothing of the host is touched: its extensions, sessions, error pages and hooks 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -52,8 +53,10 @@ class Passalong:
     ) -> None:
         """Mount Passalong below ``url_prefix``, with the settings ``PASSALONG_*`` of the host's config.
 
-        ``identify`` is called in a request of the host and returns who is signed in there, or None. The worker runs
-        beside the host: ``flask passalong worker``. Call this after anything else that wraps ``app.wsgi_app``. Raise
+        ``identify`` is called in a request of the host and returns who is signed in there: an e-mail address that the
+        host knows to be theirs, or a mapping of ``email`` and, for those who run shops, ``role``, ``shop`` and
+        ``fresh``; None for nobody. They are signed in to the pages as long as it says so. The worker runs beside the
+        host: ``flask passalong worker``. Call this after anything else that wraps ``app.wsgi_app``. Raise
         SettingsError for a wrong setting, CannotMount where the prefix is none or the app has a Passalong already.
         """
         require_ours("plugin", plugin.__file__)
@@ -81,6 +84,7 @@ def _asks_host(app: Flask, url_prefix: str, identify: Callable[[], Any]) -> Iden
         theirs = dict(environ)
         theirs["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "").removesuffix(url_prefix)
         theirs["PATH_INFO"] = url_prefix + environ.get("PATH_INFO", "")
+        theirs |= {"wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"}  # a form's body is ours, and is read once
         with app.request_context(theirs):
             return identify()
 

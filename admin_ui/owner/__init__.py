@@ -15,12 +15,13 @@ from sqlalchemy import Row, select
 
 from admin_ui import access
 from admin_ui.access import MANAGE, OWN, PAY, ROLES, SEE, ForeignForm
+from admin_ui.host import member_here
 from admin_ui.page import Answer, answer_error, chosen_language, finish, holder, nothing, opener, show_form
 from plugin.errors import NotAllowed, NotFound
 from plugin.models import shop as shops
 from plugin.services import public_id
 from plugin.services.context import Context
-from plugin.services.sessions import Member, find_member
+from plugin.services.sessions import Member
 
 __all__ = [
     "MANAGE", "NEEDS", "OWN", "PAY", "SEE", "Desk", "Menu", "enter", "init_app", "open_page", "page", "show_form",
@@ -143,7 +144,7 @@ def enter(
     view: View, values: dict[str, Any], *, needs: str, fresh: bool = False, second_factor: bool = False
 ) -> Answer:
     """Return what a view answers a member who may see it, and to everybody else the door or a refusal."""
-    member = _member()
+    member = member_here()
     if member is None:
         if request.method == "POST":
             raise ForeignForm
@@ -161,11 +162,6 @@ def enter(
     if fresh and not member.is_fresh:
         return redirect(url_for("owner.again", next=access.way_back(below="/admin")), 303)
     return view(desk, **values)
-
-
-def _member() -> Member | None:
-    token = request.cookies.get(access.OWNER_COOKIE.name)
-    return find_member(access.context(), token) if token else None
 
 
 def _desk(member: Member, key: str | None) -> Desk:

@@ -107,5 +107,6 @@ def _welcome(token: str, address: str) -> Response:
 
 def _next() -> str:
     """Return where to go on: where the visitor wanted to go, if that is one of our pages."""
-    wanted = access.safe_next(request.values.get("next"), below="/admin")
+    asked = request.values.get("next", "").removeprefix(request.script_root)
+    wanted = access.safe_next(asked, below="/admin")
     return f"{request.script_root}{wanted}" if wanted else url_for("owner.home")

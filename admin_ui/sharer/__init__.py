@@ -17,13 +17,14 @@ from sqlalchemy import Connection, Row
 
 from admin_ui import access
 from admin_ui.access import ForeignForm
+from admin_ui.host import guest_here
 from admin_ui.page import Answer, View, answer_error, chosen_language, finish, holder, nothing, opener
 from plugin.errors import NotFound
 from plugin.languages import mark
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.find_seat import Place, find_seat, find_shop, list_seats, show_place
-from plugin.services.sessions import Guest, find_guest
+from plugin.services.sessions import Guest
 
 __all__ = ["Seat", "guest_page", "init_app", "look_on", "open_page", "page", "seat_of", "shop_at"]
 
@@ -166,12 +167,6 @@ def _admit(view: View, enter: Callable[..., Answer], values: dict[str, Any]) -> 
     if request.method == "POST":
         access.require_own_form(holder())
     return enter(guest, view, **values)
-
-
-def guest_here() -> Guest | None:
-    """Return who is signed in in this browser."""
-    token = request.cookies.get(access.SHARER_COOKIE.name)
-    return find_guest(access.context(), token) if token else None
 
 
 def _sit(guest: Guest, key: str) -> Seat:

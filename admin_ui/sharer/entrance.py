@@ -7,15 +7,16 @@ from flask import make_response, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from admin_ui import access
+from admin_ui.host import guest_here
 from admin_ui.page import Answer, go, language, said, show, show_form
-from admin_ui.sharer import BELOW, guest_here, guest_page, open_page, seat_of, shop_at
-from admin_ui.sharer.offer import promise
+from admin_ui.sharer import BELOW, guest_page, open_page, seat_of, shop_at
 from plugin.errors import BadRequest
 from plugin.languages import mark
 from plugin.services import let_in, tickets
 from plugin.services.context import Context
 from plugin.services.find_seat import list_seats
 from plugin.services.manage_program import CLOSED, show_program
+from plugin.services.say_offer import say_offer
 from plugin.services.sessions import Guest, end_session
 
 _JOINED = said("joined", mark("This is your link. Share it wherever you like."))
@@ -47,7 +48,7 @@ def join(context: Context, shop: str) -> Answer:
         shop=row,
         program=_program(context, row.id),
         closed=CLOSED,
-        promise=promise(context, row.id, row.currency),
+        promise=say_offer(context, row.id, row.currency, language()),
     )
 
 
@@ -66,7 +67,7 @@ def accept(context: Context, shop: str, ticket: str) -> Answer:
         shop=row,
         program=_program(context, row.id),
         ticket=ticket,
-        promise=promise(context, row.id, row.currency),
+        promise=say_offer(context, row.id, row.currency, language()),
     )
 
 
@@ -105,7 +106,7 @@ def start(context: Context, guest: Guest) -> Answer:
         seats = list_seats(connection, guest.id)
     if len(seats) == 1:
         return redirect(url_for("sharer.home", shop=seats[0].key), 303)
-    return show("sharer/start.html", seats=seats)
+    return show("sharer/start.html", seats=seats, by_host=guest.by_host)
 
 
 @guest_page("/profile")

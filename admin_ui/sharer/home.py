@@ -2,13 +2,13 @@
 
 from urllib.parse import quote
 
-from admin_ui.page import Answer, gettext, go, said, show
+from admin_ui.page import Answer, gettext, go, language, said, show
 from admin_ui.sharer import Seat, page
-from admin_ui.sharer.offer import promise
 from plugin.domain.money import format_minor
 from plugin.errors import Conflict
 from plugin.languages import mark
 from plugin.services.issue_link import issue_link
+from plugin.services.say_offer import say_offer
 from plugin.services.show_books import show_balances
 from plugin.services.show_earnings import list_lines
 
@@ -32,7 +32,7 @@ def show_home(seat: Seat) -> str:
         tab="home",
         balances=balances_of(seat),
         lines=lines.items,
-        promise=promise(seat.context, seat.shop.id, seat.shop.currency),
+        promise=say_offer(seat.context, seat.shop.id, seat.shop.currency, language()),
         ways=ways_to_share(seat, seat.share_url),
     )
 

@@ -1,6 +1,18 @@
 """Who may do what: the shop's people and how they are signed in, API tokens, and the answers kept for their keys."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+)
 
 from plugin.models.metadata import metadata, number_column
 
@@ -9,7 +21,7 @@ owner = Table(
     metadata,
     number_column(),
     Column("email", Text, nullable=False, unique=True),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),  # services.sessions.NO_PASSWORD: known by the host app alone
     Column("created_at", BigInteger, nullable=False),
     Column("role", String(8), nullable=False, server_default="owner"),  # owner, manager, viewer, payer
     Column("shop_id", BigInteger),  # null: all shops
@@ -32,6 +44,7 @@ session = Table(
     Column("fresh_until", BigInteger, nullable=False),  # money pages want a sign-in that is not long ago
     Column("ends_at", BigInteger, nullable=False),
     Column("agent", String(200), nullable=False),
+    Column("by_host", Boolean, nullable=False, server_default=false()),  # lasts while the host app says who it is
     Index("ix_pa_session_owner", "owner_id"),
     Index("ix_pa_session_person", "person_id"),
     Index("ix_pa_session_ends", "ends_at"),

@@ -69,7 +69,7 @@ def ask_to_join(context: Context, shop_id: int, email: str, name: str, *, langua
     if not _may_send(context, email, address):
         return
     with context.database.writing() as connection:
-        known = _known(context, connection, email, shop_id)
+        known = known_sharer(context, connection, email, shop_id)
         if known is None:
             body = {"name": called}
             number = tickets.issue(
@@ -92,7 +92,7 @@ def ask_to_sign_in(context: Context, email: str, *, language: str, address: str)
     if not _may_send(context, email, address):
         return
     with context.database.writing() as connection:
-        known = _known(context, connection, email, None)
+        known = known_sharer(context, connection, email, None)
         somewhere = connection.execute(select(shop.c.id).order_by(shop.c.id).limit(1)).scalar_one_or_none()
         shop_id = known.shop_id if known is not None else somewhere
         if shop_id is None:
@@ -129,7 +129,7 @@ def _may_send(context: Context, email: str, address: str) -> bool:
     return True
 
 
-def _known(
+def known_sharer(
     context: Context, connection: Connection, email: str, shop_id: int | None
 ) -> Any:
     """Return who shares under an address, in one shop or in any, as (person_id, shop_id)."""
@@ -222,16 +222,19 @@ def _take_back(context: Context, row: Row[Any], found: tickets.Ticket, language:
 
 
 def enter(context: Context, text: str, *, agent: str, instead_of: int | None) -> Entered:
-    """Sign a person in by the address in their mail; a session they have in this browser ends. Raise TicketOver."""
+    """Sign a person in by the address in their mail; a session they have in this browser ends. Raise TicketOver.
+
+    Where that one began by the word of a host app, the new one ends with that word, too.
+    """
     found = tickets.look(context, tickets.SIGN_IN, text)
     if found.person_id is None:
         raise tickets.TicketOver
     with context.database.writing() as connection:
         tickets.use(context, connection, tickets.SIGN_IN, text)
-        if instead_of is not None:
-            same = (session.c.id == instead_of) & (session.c.person_id == found.person_id)
-            connection.execute(session.delete().where(same))
-        return Entered(open_session(context, connection, person_id=found.person_id, agent=agent), found)
+        same = (session.c.id == instead_of) & (session.c.person_id == found.person_id)
+        by_host = connection.execute(session.delete().where(same).returning(session.c.by_host)).scalar_one_or_none()
+        token = open_session(context, connection, person_id=found.person_id, agent=agent, by_host=bool(by_host))
+        return Entered(token, found)
 
 
 def leave(context: Context, sharer_id: int, person_id: int) -> None:

@@ -20,6 +20,7 @@ FRESH = 15 * MINUTE  # how long after a sign-in the money pages open without ano
 SEEN_EVERY = 60 * MINUTE  # a session's last use is known to the hour; more would write at every page
 OWNER_LIFE, OWNER_IDLE = 30 * DAY, 7 * DAY
 SHARER_LIFE, SHARER_IDLE = 365 * DAY, 90 * DAY
+NO_PASSWORD = "none"  # what no password is ever hashed to
 AGENT_MAX = 200
 
 
@@ -36,6 +37,8 @@ class Member:
     session_id: int
     token_hash: str
     is_fresh: bool
+    by_host: bool  # signed in by the word of a host app
+    has_password: bool  # or known by that word alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Guest:
     session_id: int
     token_hash: str
     is_fresh: bool
+    by_host: bool
 
 
 def open_session(
@@ -58,8 +62,13 @@ def open_session(
     agent: str,
     owner_id: int | None = None,
     person_id: int | None = None,
+    by_host: bool = False,
+    is_fresh: bool = True,
 ) -> str:
-    """Begin a session of an owner or a person; return the token for the browser, this once."""
+    """Begin a session of an owner or a person; return the token for the browser, this once.
+
+    ``by_host``: it lasts as long as a host app says who is there. ``is_fresh``: they have just proved who they are.
+    """
     token, now = randomness.token_urlsafe(32), context.now()
     connection.execute(
         session.insert().values(
@@ -68,9 +77,10 @@ def open_session(
             person_id=person_id,
             created_at=now,
             seen_at=now,
-            fresh_until=now + FRESH,
+            fresh_until=now + FRESH if is_fresh else 0,
             ends_at=now + (OWNER_LIFE if owner_id is not None else SHARER_LIFE),
             agent=agent[:AGENT_MAX],
+            by_host=by_host,
         )
     )
     return token
@@ -79,8 +89,9 @@ def open_session(
 def find_member(context: Context, token: str) -> Member | None:
     """Return which owner holds the token of a session, or None."""
     two = owner.c.totp.is_not(None).label("two")
+    has_password = (owner.c.password_hash != NO_PASSWORD).label("has_password")
     wanted = (
-        select(session, owner.c.email, owner.c.role, owner.c.shop_id, owner.c.locale, two)
+        select(session, owner.c.email, owner.c.role, owner.c.shop_id, owner.c.locale, two, has_password)
         .join(owner, owner.c.id == session.c.owner_id)
         .where(owner.c.ended_at.is_(None))
     )
@@ -89,7 +100,17 @@ def find_member(context: Context, token: str) -> Member | None:
         return None
     fresh = row.fresh_until >= context.now()
     return Member(
-        row.owner_id, row.email, row.role, row.shop_id, row.locale, row.two, row.id, row.token_hash, fresh
+        id=row.owner_id,
+        email=row.email,
+        role=row.role,
+        shop_id=row.shop_id,
+        locale=row.locale,
+        has_second_factor=row.two,
+        session_id=row.id,
+        token_hash=row.token_hash,
+        is_fresh=fresh,
+        by_host=row.by_host,
+        has_password=row.has_password,
     )
 
 
@@ -104,7 +125,7 @@ def find_guest(context: Context, token: str) -> Guest | None:
     if row is None:
         return None
     fresh = row.fresh_until >= context.now()
-    return Guest(row.person_id, row.email, row.name, row.locale, row.id, row.token_hash, fresh)
+    return Guest(row.person_id, row.email, row.name, row.locale, row.id, row.token_hash, fresh, row.by_host)
 
 
 def _find(context: Context, wanted: Any, token: str, idle: int) -> Any:

@@ -22,7 +22,7 @@ from plugin.services import tickets
 from plugin.services.context import Context
 from plugin.services.limit_attempts import count_attempt
 from plugin.services.manage_access import add_member, check_password, has_owner
-from plugin.services.sessions import Member, end_sessions, open_session
+from plugin.services.sessions import NO_PASSWORD, Member, end_sessions, open_session
 from plugin.settings import SETTINGS
 
 QUARTER = 900
@@ -111,16 +111,18 @@ def freshen(context: Context, member: Member, password: str, code: str, *, agent
         if row.totp is not None:
             _take_code(context, connection, row, code)
         connection.execute(session.delete().where(session.c.id == member.session_id))
-        return open_session(context, connection, owner_id=member.id, agent=agent)
+        return open_session(context, connection, owner_id=member.id, agent=agent, by_host=member.by_host)
 
 
 def _is_password(row: Row[Any] | None, password: str) -> bool:
-    """Tell whether a password is the owner's; where there is no such owner the same work is done."""
-    kept = _nobody() if row is None else row.password_hash
+    """Tell whether a password is the owner's; where there is no such owner, or no password, the same work is done."""
+    has_one = row is not None and row.password_hash != NO_PASSWORD
+    kept = row.password_hash if row is not None and has_one else _nobody()
     try:
-        return PasswordHasher().verify(kept, password)
+        is_right = PasswordHasher().verify(kept, password)
     except (VerificationError, InvalidHashError):
         return False
+    return is_right and has_one
 
 
 @cache

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from admin_ui.page import gettext, language, ngettext
-from plugin.languages import formats, mark
+from plugin.languages import formats, mark, texts
 from plugin.services.context import Context
 from plugin.services.show_offer import Offer, show_offer
 
@@ -28,35 +27,37 @@ class Promise:
     ready: str
 
 
-def promise(context: Context, shop_id: int, currency: str) -> Promise:
-    """Return what the plan in force offers, in the language of this request."""
+def say_offer(context: Context, shop_id: int, currency: str, language: str) -> Promise:
+    """Return what the plan in force offers, in a language."""
     offer = show_offer(context, shop_id, currency)
-    return Promise(_mine(offer), _friend(offer), _ready(offer.hold_days))
+    return Promise(_mine(offer, language), _friend(offer, language), _ready(offer.hold_days, language))
 
 
-def _mine(offer: Offer) -> str | None:
+def _mine(offer: Offer, language: str) -> str | None:
+    gettext = texts(language).gettext
     if offer.percent is not None:
         sentence = _MINE["percent", offer.differs]
-        return gettext(sentence) % {"reward": formats.percent(offer.percent, language())}
+        return gettext(sentence) % {"reward": formats.percent(offer.percent, language)}
     if offer.amount is not None:
-        reward = formats.amount(offer.amount, offer.currency, language())
+        reward = formats.amount(offer.amount, offer.currency, language)
         return gettext(_MINE[offer.fixed, offer.differs]) % {"reward": reward}
     return None
 
 
-def _friend(offer: Offer) -> str:
+def _friend(offer: Offer, language: str) -> str:
+    gettext = texts(language).gettext
     if offer.cashback is None:
         return gettext("Your friends pay the same price as everybody else.")
-    reward = formats.percent(offer.cashback, language())
+    reward = formats.percent(offer.cashback, language)
     return gettext("Your friends get %(reward)s back on what they buy once they share, too.") % {"reward": reward}
 
 
-def _ready(days: int) -> str:
+def _ready(days: int, language: str) -> str:
     if not days:
-        return gettext("It is ready as soon as the order is paid.")
-    said = ngettext(
+        return texts(language).gettext("It is ready as soon as the order is paid.")
+    said = texts(language).ngettext(
         "It is ready %(days)s day after the order is paid, when the return period is over.",
         "It is ready %(days)s days after the order is paid, when the return period is over.",
         days,
     )
-    return said % {"days": formats.number(days, language())}
+    return said % {"days": formats.number(days, language)}
