@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, select
 from plugin.models import fact, link, person, sharer, shop
 from plugin.services.context import Context
 from plugin.services.manage_program import Program, show_program
+from plugin.services.store_delivery import SHOP_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ def show_place(connection: Connection, shop_id: int, sharer_id: int) -> Place:
 
 
 def find_shop(context: Context, key: str) -> Row[Any] | None:
-    """Return a shop by its key."""
+    """Return a shop by its key; what cannot be one is not asked for, for a database may not even take it."""
+    if not SHOP_KEY.fullmatch(key):
+        return None
     with context.database.reading() as connection:
         return connection.execute(select(shop).where(shop.c.key == key)).one_or_none()
 
