@@ -13,6 +13,7 @@ from plugin.migrations import make_ready
 from plugin.queue import Queue
 from plugin.services.check_keys import keys_fit
 from plugin.services.context import Context
+from plugin.services.find_friend import FriendCache
 from plugin.services.find_product import ProductCache
 from plugin.services.find_storefront import StorefrontCache
 from plugin.services.hand_out_codes import CodeStock
@@ -40,6 +41,7 @@ class Installation:
     clicks: ClickRecorder
     codes: CodeStock
     link_cache: LinkCache
+    friends: FriendCache
     products: ProductCache
     posters: Posters
     storefronts: StorefrontCache
@@ -85,6 +87,7 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
     context = open_context(settings)
     is_ready(context.database)
     queue = Queue(context)
+    links = LinkCache(context)
     context.wakers.append(queue.wake)
     return Installation(
         settings=settings,
@@ -93,7 +96,8 @@ def open_installation(settings: Settings, *, identify: Identify | None = None) -
         intake=Intake(context, queue.wake),
         clicks=ClickRecorder(context),
         codes=CodeStock(context),
-        link_cache=LinkCache(context),
+        link_cache=links,
+        friends=FriendCache(context, links),
         products=ProductCache(context),
         posters=Posters(context),
         storefronts=StorefrontCache(context),

@@ -75,7 +75,7 @@ def _connect(desk: Desk, errors: object = None) -> Answer:
         light_mark=_mark_of(seen),
         webhook_url=hook_address(context, row),
         webhook_secret=newest_secret(context, row),
-        script=f'<script src="{base_url}/pa/{row.key}.js" defer></script>',
+        lines=storefront_lines(base_url, row.key),
         base_url=base_url,
         is_unreachable=is_local(urlsplit(base_url).hostname or "") and not is_local(urlsplit(row.url).hostname or ""),
         is_connectable=isinstance(shops.get(row.platform), Connected),
@@ -84,6 +84,18 @@ def _connect(desk: Desk, errors: object = None) -> Answer:
         asked=_asked(row.platform),
         secret_fields=_SECRET_FIELDS,
     )
+
+
+def storefront_lines(base_url: str, key: str) -> dict[str, str]:
+    """Return the lines that a shop puts on its pages, and the page they lead visitors to who want to know more."""
+    start = f'<script src="{base_url}/pa/{key}'
+    way = f'<a href="{base_url}/join/{key}">Share what you like, and earn when friends buy it</a>'
+    return {
+        "script": f'{start}.js" defer></script>',
+        "banner": f'{start}/banner.js" defer></script>',
+        "thanks": f'<div data-passalong="thanks">{way}</div> {start}/thanks.js" defer></script>',
+        "privacy": f"{base_url}/privacy/{key}",
+    }
 
 
 def _mark_of(light: Light) -> str:

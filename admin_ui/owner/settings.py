@@ -5,6 +5,7 @@ from typing import Any
 from flask import request
 
 from admin_ui.owner import MANAGE, OWN, Desk, Menu, page, show_form
+from admin_ui.owner.connect import storefront_lines
 from admin_ui.page import Answer, go, said
 from plugin.errors import BadRequest, Conflict, NotFound, Unavailable
 from plugin.languages import LANGUAGES, mark
@@ -46,7 +47,7 @@ def _settings(desk: Desk, errors: Any = None, secret: str | None = None) -> Answ
         contrast=contrast(program.brand_color),
         contrast_min=CONTRAST_MIN,
         hook=hook_address(desk.context, desk.shop),
-        script=f'<script src="{desk.context.settings.base_url}/pa/{desk.shop_key}.js" defer></script>',
+        lines=storefront_lines(desk.context.settings.base_url, desk.shop_key),
         asks=can_ask(desk.context, desk.shop),
         sure=progress.get("sure"),
         found=progress.get("found", 0),
@@ -72,6 +73,7 @@ def keep_brand(desk: Desk) -> Answer:
         "logo_url": form.get("logo_url", "").strip() or None,
         "join_mode": form.get("join_mode", ""),
         "language": form.get("language") or None,
+        "support_email": form.get("support_email", "").strip() or None,
         "reward_shown": "reward_shown" in form,
     }
     try:

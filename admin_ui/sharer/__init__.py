@@ -115,7 +115,7 @@ def _load() -> None:
     """Import every page, once for all apps of this process."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    for below in (BELOW, "/join"):
+    for below in (BELOW, "/join", "/privacy"):
         blueprint.add_url_rule(f"{below}/<path:anything>", "nothing", nothing, methods=["GET", "POST"])
 
 

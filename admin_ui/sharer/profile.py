@@ -1,6 +1,7 @@
 """Me: name, language and mails, how one is paid, all that is stored as a file, signing out everywhere, leaving."""
 
 from flask import Response, request
+from sqlalchemy import select
 
 from admin_ui import access
 from admin_ui.page import LANGUAGE_COOKIE, Answer, go, said, show_form
@@ -8,6 +9,7 @@ from admin_ui.sharer import Seat, page
 from admin_ui.sharer.home import balances_of
 from plugin.errors import BadRequest, NotAllowed
 from plugin.languages import mark
+from plugin.models import person
 from plugin.services import keep_payout_way as ways
 from plugin.services.change_person import change_person
 from plugin.services.choose_mails import CHOICES, PERSON, choose_mails, read_choices
@@ -41,6 +43,7 @@ def show_profile(seat: Seat, errors: object = None) -> Answer:
     """Return what is kept of a person, also for who looks on; to them the way of paying is named, never its number."""
     with seat.context.database.reading() as connection:
         mails = read_choices(connection, PERSON, seat.person_id)
+        shown_name = connection.execute(select(person.c.shown_name).where(person.c.id == seat.person_id)).scalar_one()
     way = ways.find_payout_way(seat.context, seat.sharer_id)
     earned = any(int(one["earned"].replace(".", "")) for one in balances_of(seat))
     return show_form(
@@ -49,6 +52,7 @@ def show_profile(seat: Seat, errors: object = None) -> Answer:
         seat=seat,
         tab="profile",
         mails=mails,
+        shown_name=shown_name,
         mail_names=MAILS,
         way=way,
         kinds=KINDS,
@@ -58,10 +62,11 @@ def show_profile(seat: Seat, errors: object = None) -> Answer:
 
 @page("/profile/me", methods=["POST"])
 def keep_me(seat: Seat) -> Answer:
-    """Keep name and language."""
-    tag = request.form.get("language", "")
+    """Keep name, the name that friends see, and language."""
+    form, tag = request.form, request.form.get("language", "")
+    name, shown_name = form.get("name", ""), form.get("shown_name", "")
     try:
-        change_person(seat.context, seat.person_id, name=request.form.get("name", ""), language=tag)
+        change_person(seat.context, seat.person_id, name=name, shown_name=shown_name, language=tag)
     except BadRequest as error:
         if not error.fields:
             raise

@@ -14,6 +14,7 @@ person = Table(
     Column("email_hash", String(32), nullable=False, unique=True),
     Column("email", Text),  # both are emptied when the person is erased; the hash stays
     Column("name", Text),
+    Column("shown_name", Text),  # by which friends may know them; null: they are to be told none
     Column("locale", String(16)),
     Column("mail_choices", Text),  # JSON object of what was turned off, or on again; see services.choose_mails
     Column("created_at", BigInteger, nullable=False),

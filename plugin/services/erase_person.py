@@ -269,7 +269,8 @@ def _erase_persons(context: Context, connection: Connection, buyer: Buyer, shop_
         wanted = wanted.where(person.c.id.not_in(select(sharer.c.person_id).where(sharer.c.shop_id != shop_id)))
     numbers = connection.execute(wanted).scalars().all()
     if numbers:
-        nothing = {"email": None, "name": None, "locale": None, "mail_choices": None, "erased_at": context.now()}
+        told = ("email", "name", "shown_name", "locale", "mail_choices")
+        nothing = {**dict.fromkeys(told), "erased_at": context.now()}
         connection.execute(update(person).where(among(person.c.id, numbers)).values(nothing))
         _forget_visits(connection, numbers)
     connection.execute(delete(ticket).where(func.lower(ticket.c.email).in_(buyer.addresses)))

@@ -50,6 +50,7 @@ def _person(connection: Connection, person_id: int) -> dict[str, Any]:
         "id": public_id.show(public_id.PERSON, person_id),
         "email": row.email,
         "name": row.name,
+        "shown_name": row.shown_name,
         "language": row.locale,
         "known_since": format_moment(row.created_at),
         "mails": read_choices(connection, PERSON, person_id),

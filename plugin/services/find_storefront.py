@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 class Storefront:
     """What the script of a shop depends on."""
 
+    shop_id: int
     platform: str
     window_days: int
 
@@ -62,7 +63,7 @@ class StorefrontCache:
 
     def _look_up(self, key: str, now: float) -> Storefront | None:
         in_force = (
-            select(shop.c.platform, plan.c.body)
+            select(shop.c.id, shop.c.platform, plan.c.body)
             .join(plan, plan.c.shop_id == shop.c.id)
             .where(shop.c.key == key, plan.c.in_force_from <= self._context.now())
             .order_by(plan.c.version.desc())
@@ -76,6 +77,6 @@ class StorefrontCache:
                 self._unknown.clear()
             self._unknown[key] = now
             return None
-        found = Storefront(row.platform, json.loads(row.body)["attribution"]["window_days"])
+        found = Storefront(row.id, row.platform, json.loads(row.body)["attribution"]["window_days"])
         self._known[key] = now, found
         return found

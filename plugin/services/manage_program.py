@@ -19,6 +19,7 @@ from plugin.errors import BadRequest
 from plugin.languages import LANGUAGES, mark
 from plugin.models import program, shop
 from plugin.services.context import Context
+from plugin.services.enrol_sharer import is_email
 
 OPEN, APPROVE, CLOSED = "open", "approve", "closed"
 JOIN_MODES = (OPEN, APPROVE, CLOSED)
@@ -43,6 +44,7 @@ class Program:
     mails_off: tuple[str, ...] = ()  # of MAILS
     payout_habit: str | None = None  # one of PAYOUT_HABITS; None: the owner has not said yet
     payout_day: int = 5  # of the month, for MONTHLY
+    support_email: str | None = None  # whom a page tells people to ask
 
 
 def show_program(connection: Connection, shop_id: int) -> Program:
@@ -97,6 +99,10 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "logo_url": (_is_logo, mark("Write an https:// address, or leave it empty.")),
     "language": (lambda value: value is None or value in LANGUAGES, mark("Choose one of these.")),
+    "support_email": (
+        lambda value: value is None or (isinstance(value, str) and is_email(value)),
+        mark("This is not an e-mail address."),
+    ),
     "mails_off": (
         lambda value: isinstance(value, tuple) and set(value) <= set(MAILS),
         mark("Choose among these."),

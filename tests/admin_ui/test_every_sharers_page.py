@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
 
 # Open to whoever comes; all else wants a sharer who is signed in.
-DOORS = frozenset({"sharer.join", "sharer.accept", "sharer.sign_in", "sharer.enter"})
+DOORS = frozenset({"sharer.join", "sharer.accept", "sharer.sign_in", "sharer.enter", "sharer.privacy"})
 THINGS = frozenset({"order", "item", "link"})  # what a page can be about that is one sharer's
 MANY = 60  # orders, more than fit on a page
 

@@ -96,6 +96,7 @@ class StubShop:
         self.faults: dict[str, str] = {}  # what a path answers instead of doing what it is asked
         self.head = ""
         self.policy = ""
+        self.language = "en"
         self.script = ""  # the tag that loads the script, or nothing
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[str] = []
@@ -126,7 +127,7 @@ class StubShop:
         if body is None:
             return None
         head = f"<head><title>{path}</title>{self.head}{self.script}</head>"
-        return f'<!doctype html>\n<html lang="en">{head}<body>{body}</body></html>'
+        return f'<!doctype html>\n<html lang="{self.language}">{head}<body>{body}</body></html>'
 
     def puts(self) -> list[str]:
         """Return the values that the carts were told, in order."""

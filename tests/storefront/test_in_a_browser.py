@@ -5,14 +5,12 @@ The script comes from Passalong's own door at an address of another host, as a s
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 from sqlalchemy import update
-from werkzeug.serving import make_server
 
 from plugin.models import shop as shop_table
 from plugin.signing import read_token
@@ -37,37 +35,6 @@ DOCUMENTS = Path(__file__).parents[2] / "docs" / "shops"
 
 # How a script behaves does not depend on the database; what reaches an order does, and runs on both.
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def passalong(world: World) -> Iterator[str]:
-    """Serve the installation; give its address."""
-    server = make_server("127.0.0.1", 0, world.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def stub() -> Iterator[StubShop]:
-    """Open a shop for browsers."""
-    shop = StubShop()
-    yield shop
-    shop.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Open a browser as a new visitor has it. Whatever a page complains of in the end fails the test."""
-    context = browser.new_context()
-    said: list[str] = []
-    context.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    context.on("weberror", lambda error: said.append(str(error.error)))
-    yield context
-    context.close()
-    assert said == []
 
 
 Open = Callable[..., Page]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(PHP is None, reason="PHP runs these lines: insta
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a file with all the lines that the document tells a shop's owner to put into one."""
     blocks = [textwrap.dedent(indent + body) for indent, body in FENCE.findall(DOCUMENT.read_text(encoding="utf-8"))]
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     path = tmp_path_factory.mktemp("lines") / "functions.php"
     path.write_text("<?php\n" + "\n".join(blocks), encoding="utf-8")
     return path
@@ -38,9 +38,29 @@ def tell(lines: Path, *steps: dict[str, Any], woocommerce: str = "new") -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_script_is_loaded_on_every_page(lines: Path) -> None:
-    told = tell(lines, {})
-    assert told["scripts"] == [["passalong", "https://share.example.com/pa/KEY.js", {"strategy": "defer"}]]
+AT, DEFER = "https://share.example.com/pa/KEY", {"strategy": "defer"}
+
+
+def test_the_scripts_are_loaded_on_every_page_the_banner_after_what_it_asks(lines: Path) -> None:
+    scripts = tell(lines, {})["scripts"]
+    assert scripts == [
+        ["passalong", f"{AT}.js", [], DEFER],
+        ["passalong-banner", f"{AT}/banner.js", ["passalong"], DEFER],
+    ]
+
+
+@pytest.mark.parametrize("placed", [["processing"], ["on-hold", "on-hold"]])
+def test_the_page_that_confirms_an_order_invites_the_buyer_once(lines: Path, placed: list[str]) -> None:
+    told = tell(lines, {"placed": placed})
+    (shown,) = told["shown"]
+    assert shown.count('data-passalong="thanks"') == 1 and 'href="https://share.example.com/join/KEY"' in shown
+    assert told["scripts"][2:] == [["passalong-thanks", f"{AT}/thanks.js", [], DEFER]]
+
+
+@pytest.mark.parametrize("placed", [["failed"], [""], [7], [None]])
+def test_nobody_is_invited_by_an_order_that_failed_or_is_none(lines: Path, placed: list[object]) -> None:
+    told = tell(lines, {"placed": placed})
+    assert told["shown"] == [""] and len(told["scripts"]) == 2
 
 
 def test_the_token_lands_in_the_orders_meta_at_both_checkouts(lines: Path) -> None:

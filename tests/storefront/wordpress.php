@@ -13,7 +13,7 @@ set_error_handler( function ( $level, $message, $file, $line ) {
 
 $story   = json_decode( stream_get_contents( STDIN ), true );
 $hooks   = array();
-$told    = array( 'scripts' => array(), 'announced' => array(), 'orders' => array(), 'coupons' => array() );
+$told    = array( 'scripts' => array(), 'announced' => array(), 'orders' => array(), 'coupons' => array(), 'shown' => array() );
 $visitor = null;
 
 function add_filter( $name, $callback, $priority = 10, $accepted = 1 ) {
@@ -55,11 +55,24 @@ function with_slashes( $value ) {
 }
 
 function wp_enqueue_script( $handle, $address, $needs, $version, $how ) {
-	$GLOBALS['told']['scripts'][] = array( $handle, $address, $how );
+	$GLOBALS['told']['scripts'][] = array( $handle, $address, $needs, $how );
+}
+
+function wc_get_order( $id ) {
+	return is_string( $id ) && '' !== $id ? new Order( $id ) : false;
 }
 
 class Order {
 	public $meta = array();
+	private $status;
+
+	public function __construct( $status = 'processing' ) {
+		$this->status = $status;
+	}
+
+	public function has_status( $status ) {
+		return $this->status === $status;
+	}
 
 	public function update_meta_data( $key, $value ) {
 		$this->meta[ $key ] = $value;
@@ -168,6 +181,13 @@ foreach ( $story['steps'] as $step ) {
 		$order = new Order();
 		do_action( 'woocommerce_store_api_checkout_update_order_from_request', $order, new StoreRequest( $step['block'] ) );
 		$told['orders'][] = (object) $order->meta;
+	}
+	if ( isset( $step['placed'] ) ) { // the orders of which the page that confirms them is shown, by how they stand
+		ob_start();
+		foreach ( $step['placed'] as $status ) {
+			do_action( 'woocommerce_thankyou', $status );
+		}
+		$told['shown'][] = ob_get_clean();
 	}
 	if ( $visitor && $visitor->session ) {
 		$visitor->session->end_request();

@@ -9,3 +9,4 @@ down_revision = "0014"
 
 def upgrade() -> None:
     op.add_column("pa_session", sa.Column("by_host", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("pa_person", sa.Column("shown_name", sa.Text(), nullable=True))
