@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy import update
 
-from tests.storefront.stub_shops import PRODUCT, StubShop
+from plugin.models import shop as shops
+from tests.storefront.stub_shops import DAWN, PRIVACY_API, PRODUCT, StubShop
 from tests.world import Shop, World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -134,6 +136,24 @@ def test_it_waits_for_the_consent_that_the_script_waits_for(
     expect(bar).to_have_count(0)
     page.evaluate("passalong.consent(true)")
     expect(bar).to_have_count(1)
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_on_shopify_it_waits_for_shopify_s_own_answer(
+    shop: Shop, stub: StubShop, landing: str, context: BrowserContext, answer: str
+) -> None:
+    with shop.world.context.database.writing() as connection:
+        connection.execute(update(shops).values(platform="shopify"))
+    late = PRIVACY_API.replace("done(false);\n    })", "done(false);\n    }, 600)")
+    assert late != PRIVACY_API
+    stub.policy, stub.head = "", DAWN.replace("ROOT", "/") + late
+    names = ("marketing", "analytics")
+    context.add_cookies([{"name": name, "value": answer, "url": stub.url} for name in names])
+    page = context.new_page()
+    page.goto(landing)
+    page.wait_for_function("Shopify.customerPrivacy")
+    page.wait_for_timeout(1_000)
+    expect(page.get_by_role("region", name="Recommendation")).to_have_count(1 if answer == "yes" else 0)
 
 
 def test_without_a_link_or_with_a_forged_one_there_is_nothing(

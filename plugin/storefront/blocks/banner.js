@@ -2,7 +2,7 @@
 // token of that page counts, so never after a refused consent, and not again in this tab once it was closed.
 ($ask, $make) => {
   const $token = new URLSearchParams(location.search).get("pa"), $key = "passalong-closed";
-  let $site, $asked, $box;
+  let $site, $asked, $box, $tries = 9;
 
   const $closed = $value => {
     try {
@@ -45,7 +45,9 @@
       const $told = $site.consent;
       $site.consent = $ok => ($told($ok), $run());
     }
-    const $counts = $token && $site && $site.token().split(",").includes($token) && !$closed();
+    const $open = $token && !$closed(), $counts = $open && $site && $site.token().split(",").includes($token);
+    // A shop's own answer about consent may come late, and nobody says that it is there.
+    if ($open && !$counts && $tries--> 0) setTimeout($run, 500);
     if ($counts && !$asked) $asked = $ask("banner/" + $token).then($said => $said && ($draw($said), $run()));
     if ($box && $counts != $box.isConnected) $counts ? document.body.append($box) : $box.remove();
   };
