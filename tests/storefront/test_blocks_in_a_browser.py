@@ -156,6 +156,19 @@ def test_on_shopify_it_waits_for_shopify_s_own_answer(
     expect(page.get_by_role("region", name="Recommendation")).to_have_count(1 if answer == "yes" else 0)
 
 
+def test_it_does_no_harm_before_the_script_is_there_and_finds_it_later(
+    shop: Shop, stub: StubShop, landing: str, context: BrowserContext
+) -> None:
+    script, stub.script = f"{shop.world.context.settings.base_url}/pa/{shop.key}.js", ""
+    stub.pages["/product"] = "<div id='passalong'></div>" + stub.pages["/product"]
+    page = opened(context, landing)
+    bar = page.get_by_role("region", name="Recommendation")
+    expect(bar).to_have_count(0)
+    page.add_script_tag(url=script)
+    page.evaluate("dispatchEvent(new Event('pageshow'))")
+    expect(bar).to_have_count(1)
+
+
 def test_without_a_link_or_with_a_forged_one_there_is_nothing(
     stub: StubShop, context: BrowserContext, landing: str
 ) -> None:

@@ -41,8 +41,11 @@
   };
 
   const $run = () => {
-    if (!$site && ($site = window.passalong)) {
-      const $told = $site.consent;
+    const $found = window.passalong;
+    // Before the script is there, an element of that id would answer to the name.
+    if (!$site && $found && $found.token) {
+      const $told = $found.consent;
+      $site = $found;
       $site.consent = $ok => ($told($ok), $run());
     }
     const $open = $token && !$closed(), $counts = $open && $site && $site.token().split(",").includes($token);
