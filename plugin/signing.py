@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
+import secrets
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,7 @@ from plugin.domain.moment import SECOND
 from plugin.errors import BadSignature, InvariantBroken
 from plugin.keys import Key, Keys
 
-CODE_LENGTH, TOKEN_LENGTH, TICKET_LENGTH, FORM_LENGTH = 21, 41, 41, 25
+CODE_LENGTH, TOKEN_LENGTH, TICKET_LENGTH, FORM_LENGTH = 21, 41, 41, 37
 CLICK_BYTES = NONCE_BYTES = 8
 
 _CODE = struct.Struct(">HI")  # shop, link
@@ -59,6 +60,7 @@ class _Purpose:
 _LINK_CODE = _Purpose(b"passalong.link-code", 9)  # 72 bits
 _CLICK_TOKEN = _Purpose(b"passalong.click-token", 12)  # 96 bits
 _FORM = _Purpose(b"passalong.form", 18)  # 144 bits
+_FORM_SALT_BYTES, _FORM_SIGNATURE_LENGTH = 9, 24
 
 
 class CutHmac(SigningAlgorithm):
@@ -146,21 +148,25 @@ def _ticket_of(purpose: str) -> _Purpose:
 
 
 def make_form_token(keys: Keys, holder: str) -> str:
-    """Return the token (25 characters) that the forms of one browser carry; ``holder`` tells the browser apart."""
-    key = keys.sign[-1]
-    return key.id + _signature(key, holder)
+    """Return a token (37 characters) for the forms of one browser; ``holder`` tells the browser apart.
+
+    No two are alike, so what is learnt of the length of one compressed page says nothing of the next (BREACH).
+    """
+    key, salt = keys.sign[-1], secrets.token_urlsafe(_FORM_SALT_BYTES)
+    return key.id + salt + _form_signature(key, salt, holder)
 
 
 def check_form_token(keys: Keys, holder: str, text: object) -> None:
     """Raise BadSignature unless a token was made for the forms of this browser."""
     if not isinstance(text, str) or len(text) != FORM_LENGTH or not text.isascii():
         raise BadSignature
-    if not hmac.compare_digest(text[1:], _signature(keys.signing_key(text[0]), holder)):
+    salt, signature = text[1:-_FORM_SIGNATURE_LENGTH], text[-_FORM_SIGNATURE_LENGTH:]
+    if not hmac.compare_digest(signature, _form_signature(keys.signing_key(text[0]), salt, holder)):
         raise BadSignature
 
 
-def _signature(key: Key, holder: str) -> str:
-    return _signer(key.secret, _FORM).get_signature(holder.encode()).decode()
+def _form_signature(key: Key, salt: str, holder: str) -> str:
+    return _signer(key.secret, _FORM).get_signature(f"{salt}{holder}".encode()).decode()
 
 
 def read_for_shop(keys: Keys, text: object, shop: int) -> CodeClaim | TokenClaim:

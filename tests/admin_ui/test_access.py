@@ -1,5 +1,6 @@
 """Coming in: the first owner, passwords, the second factor, sessions that end on the server, and our own forms."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from plugin.domain.moment import SECOND
 from plugin.models import session
 from plugin.services.sign_in import set_up_address
+from plugin.signing import FORM_LENGTH
 from tests.admin_ui.desk import PASSWORD, Browser, member
 from tests.world import Clock, World
 
@@ -267,7 +269,7 @@ def test_what_moves_money_wants_a_sign_in_that_is_not_long_ago(world: World, own
 
 def test_a_form_without_its_token_is_refused(world: World, owner: Browser) -> None:
     owner.send("/admin/account/sessions/end", {}, expect=403)
-    owner.send("/admin/account/sessions/end", {"_form": "A" * 25}, expect=403)
+    owner.send("/admin/account/sessions/end", {"_form": "A" * FORM_LENGTH}, expect=403)
     owner.send("/admin/account/sessions/end", {"_form": member(world).token("/admin/account")}, expect=403)
     json = owner.client.post("/admin/account/sessions/end", json={"_form": owner.token("/admin/account")})
     assert json.status_code == 403
@@ -301,6 +303,15 @@ def test_the_token_of_a_visitor_is_that_visitors_own(world: World, owner: Browse
     one.send("/admin/sign-in", form)
 
 
+def test_no_two_pages_carry_the_same_token_and_every_one_holds(world: World, owner: Browser) -> None:
+    pages = [set(re.findall(r'name="_form" value="([^"]+)"', owner.get("/admin/account"))) for _ in range(3)]
+    assert all(len(tokens) == 1 for tokens in pages) and len(set.union(*pages)) == 3
+    for (token,) in pages:
+        owner.send("/admin/account/sessions/end", {"_form": token})
+        other = token[:1] + ("B" if token[1] == "A" else "A") + token[2:]
+        owner.send("/admin/account/sessions/end", {"_form": other}, expect=403)
+
+
 # --- what every page has --------------------------------------------------------------------------------------------
 
 
@@ -313,6 +324,29 @@ def test_nothing_foreign_may_run_in_a_page(world: World, owner: Browser) -> None
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Cache-Control"] == "no-store"
         assert not re.search(r"<script(?![^>]* src=)|style=|on(click|load|error)=", response.get_data(as_text=True))
+
+
+@pytest.mark.parametrize(
+    ("site", "accepts", "packed"),
+    [
+        ("same-origin", "gzip, deflate, br, zstd", True),
+        ("none", "gzip", True),  # typed, or opened from outside the browser
+        ("none", "br", False),
+        ("none", "gzip;q=0", False),
+        ("cross-site", "gzip", False),
+        ("same-site", "gzip", False),
+        (None, "gzip", False),
+    ],
+)
+def test_a_page_is_compressed_only_where_no_other_site_can_have_caused_it(
+    world: World, owner: Browser, site: str | None, accepts: str, packed: bool
+) -> None:
+    headers = {"Accept-Encoding": accepts} | ({"Sec-Fetch-Site": site} if site else {})
+    response = owner.client.get("/admin/account", headers=headers)
+    assert response.headers.get("Content-Encoding") == ("gzip" if packed else None)
+    assert {"Accept-Encoding", "Sec-Fetch-Site"} <= set(response.vary)
+    page = gzip.decompress(response.data) if packed else response.data
+    assert EMAIL in page.decode() and int(response.headers["Content-Length"]) == len(response.data)
 
 
 @pytest.mark.parametrize(
