@@ -50,7 +50,7 @@ def test_the_light_turns_green_with_the_first_signed_delivery_and_says_when_an_o
     shop.deliver(shop.order())
     assert light(owner, shop) == "A delivery came and is being read" and polls(owner, shop)
     world.work()
-    assert light(owner, shop) == "Connected" and not polls(owner, shop)
+    assert light(owner, shop) == "Connected" and polls(owner, shop)
     link = shop.link(shop.sharer())
     shop.told(shop.order(attributes={"_pa": link["code"]}))
     assert light(owner, shop) == "Connected, and orders are credited" and not polls(owner, shop)
