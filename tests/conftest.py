@@ -30,6 +30,11 @@ MEMORY_MIN = 2**30
 LONG = ("tests/domain/test_histories.py", "tests/domain/test_second_reading.py", "tests/crash/", "tests/shops/test_toy")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take what ``make pictures`` says."""
+    parser.addoption("--pictures", action="store_true", help="take the pictures of the documents anew")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that at the end no core waits for another."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))

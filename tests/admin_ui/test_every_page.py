@@ -1,5 +1,6 @@
 """Every page, found by walking the routes: who may see it, what it costs, and that it shows the worst text as text."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,8 +9,12 @@ from werkzeug.routing import Rule
 
 from admin_ui.access import ROLES
 from admin_ui.owner import NEEDS
-from tests.admin_ui.desk import Browser, member
-from tests.admin_ui.small_shop import RAW, Lively, lively
+from plugin.services.sign_in import set_up_address
+from plugin.signing import FORM_LENGTH
+from tests.admin_ui.desk import PASSWORD, Browser, member
+from tests.admin_ui.office import Office
+from tests.admin_ui.small_shop import CALM, RAW, Lively, lively
+from tests.admin_ui.test_team import invite
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
@@ -81,7 +86,7 @@ def test_every_change_wants_a_form_of_ours(world: World, shop: Lively) -> None:
     browsers = [Browser(world), *(member(world, role) for role in ROLES)]
     for rule in rules(world, "POST"):
         for browser in browsers:
-            for body in ({"data": {"anything": "1"}}, {"json": {"_form": "x"}}, {"data": {"_form": "A" * 25}}):
+            for body in ({"data": {"anything": "1"}}, {"json": {"_form": "x"}}, {"data": {"_form": "A" * FORM_LENGTH}}):
                 status = browser.client.post(path_of(world, rule, shop), **body).status_code  # type: ignore[arg-type]
                 assert status == 403, (rule.rule, status)
 
@@ -152,25 +157,69 @@ def test_no_page_breaks_on_a_query_that_nobody_writes(world: World, shop: Lively
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
 
+def pages(world: World, shop: Lively) -> Iterator[tuple[str, str]]:
+    """Yield (name, address) of every page; a browser keeps a file unseen."""
+    client = member(world).client
+    for rule in rules(world, "GET"):
+        path = path_of(world, rule, shop)
+        if client.get(path, follow_redirects=True).mimetype == "text/html":
+            yield rule.endpoint.replace(".", "-"), path
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
 @pytest.mark.timeout(600)
 def test_every_page_is_accessible_and_quiet(
-    world: World,
-    shop: Lively,
-    address: str,
-    browser: "Chromium",
-    size: str,
-    locale: str,
-    scheme: str,
-    record_property: Record,
+    world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
 ) -> None:
-    someone = member(world)
-    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=someone)
-    for rule in rules(world, "GET"):
-        path = path_of(world, rule, shop)
-        if someone.client.get(path, follow_redirects=True).mimetype == "text/html":  # a browser keeps a file unseen
-            sight.visit(path)
+    shop = lively(world, CALM)
+    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=member(world))
+    for name, path in pages(world, shop):
+        sight.visit(path, name)
     note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
+    sight.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("locale", "scheme"), LOOKS)
+@pytest.mark.timeout(300)
+def test_the_doors_are_accessible_and_quiet(
+    world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
+) -> None:
+    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=None)
+    first = set_up_address(world.context, "")
+    assert first is not None
+    sight.visit(first, "owner-set_up")
+    owner = Office(world, second_factor=True)
+    invitation = invite(owner, world.shop(name=CALM.shop).key, "friend@example.org", "manager")
+    sight.visit(invitation, "owner-join_team")
+    sight.visit("/admin/sign-in", "owner-sign_in")
+    sight.page.fill("#email", owner.email)
+    sight.page.fill("#password", PASSWORD)
+    sight.page.click("main .main-action")
+    sight.page.wait_for_selector("#code")
+    sight.look("the second step")
+    sight.keep("owner-second_step")
+    note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
+    sight.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.timeout(300)
+def test_no_name_is_too_wide_for_a_page(world: World, shop: Lively, address: str, browser: "Chromium") -> None:
+    sight = Sight(browser, address, size="phone", locale="en-US", scheme="light", signed_in=member(world))
+    for _, path in pages(world, shop):
+        sight.open(path)
+        sight.narrow(path)
+    sight.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("locale", ["zh-CN", "ja-JP"])
+def test_home_in_the_other_languages(world: World, address: str, browser: "Chromium", locale: str) -> None:
+    shop = lively(world, CALM).shop
+    sight = Sight(browser, address, size="phone", locale=locale, scheme="light", signed_in=member(world))
+    sight.visit(f"/admin/{shop.key}/", "owner-shop_home")
     sight.close()

@@ -8,10 +8,11 @@ import pytest
 from flask import url_for
 from werkzeug.routing import Rule
 
+from plugin.signing import FORM_LENGTH
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import Office, plain
 from tests.admin_ui.seat import set_program, sharer_browser, wanted_tickets
-from tests.admin_ui.small_shop import RAW, Lively, lively
+from tests.admin_ui.small_shop import CALM, RAW, WORST, Lively, Names, lively
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
@@ -35,7 +36,12 @@ def world(world: World) -> World:
 @pytest.fixture
 def shop(world: World) -> Lively:
     """Give the shop in which everything has happened, and which whoever wants may join."""
-    shop = lively(world)
+    return open_shop(world, WORST)
+
+
+def open_shop(world: World, names: Names) -> Lively:
+    """Make that shop."""
+    shop = lively(world, names)
     set_program(world, shop.shop, join_mode="open", brand_color="#c2410c")
     return shop
 
@@ -126,7 +132,7 @@ def test_every_form_wants_to_be_ours(world: World, shop: Lively) -> None:
     for browser in (sharer_browser(world, shop.sharer), Browser(world), member(world)):
         for rule in rules(world, "POST"):
             path = path_of(world, rule, shop)
-            for body in ({"data": {"anything": "1"}}, {"json": {"_form": "x"}}, {"data": {"_form": "A" * 25}}):
+            for body in ({"data": {"anything": "1"}}, {"json": {"_form": "x"}}, {"data": {"_form": "A" * FORM_LENGTH}}):
                 status = browser.client.post(path, **body).status_code  # type: ignore[arg-type]
                 assert status == 403, (rule.rule, status)
 
@@ -295,15 +301,9 @@ WRONG: tuple[tuple[str, dict[str, str]], ...] = (
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
 @pytest.mark.timeout(600)
 def test_every_page_of_a_sharer_is_accessible_and_quiet(
-    world: World,
-    shop: Lively,
-    address: str,
-    browser: "Chromium",
-    size: str,
-    locale: str,
-    scheme: str,
-    record_property: Record,
+    world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
 ) -> None:
+    shop = open_shop(world, CALM)
     empty, linkless = shop.shop.sharer("empty"), shop.shop.sharer("linkless")
     shop.shop.link(empty)
     for sharer in (shop.sharer, empty, linkless, shop.pending):
@@ -313,7 +313,7 @@ def test_every_page_of_a_sharer_is_accessible_and_quiet(
             path = path_of(world, rule, shop)
             answer = someone.client.get(path, follow_redirects=True)
             if answer.status_code == 200 and answer.mimetype == "text/html":
-                sight.visit(path)
+                sight.visit(path, rule.endpoint.replace(".", "-") if sharer == shop.sharer else None)
         for name, fields in WRONG if sharer == shop.sharer else ():
             sight.send_wrong(f"/me/{shop.shop.key}/{name}", fields)
         note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
@@ -325,8 +325,24 @@ def test_every_page_of_a_sharer_is_accessible_and_quiet(
         sight.visit(f"/me/{shop.shop.key}/{name}")
     for rule in rules(world, "GET"):
         if rule.endpoint in DOORS:
-            sight.visit(path_of(world, rule, shop))
+            sight.visit(path_of(world, rule, shop), rule.endpoint.replace(".", "-"))
     sight.send_wrong(f"/join/{shop.shop.key}", {"email": "nobody", "name": "x" * 81})
     sight.send_wrong("/me/sign-in", {"email": "nobody"})
     note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
+    sight.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.timeout(300)
+def test_no_name_is_too_wide_for_a_page_of_a_sharer(
+    world: World, shop: Lively, address: str, browser: "Chromium"
+) -> None:
+    someone = sharer_browser(world, shop.sharer)
+    sight = Sight(browser, address, size="phone", locale="en-US", scheme="light", signed_in=someone)
+    for rule in own(world, "GET"):
+        path = path_of(world, rule, shop)
+        answer = someone.client.get(path, follow_redirects=True)
+        if answer.status_code == 200 and answer.mimetype == "text/html":
+            sight.open(path)
+            sight.narrow(path)
     sight.close()

@@ -1,6 +1,7 @@
 """What the walks over all pages share: what a visit asks of the database, and how a page looks in a browser."""
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
     from playwright.sync_api import Page
 
+SCREENS = Path(__file__).parents[1] / "screens"
 STATEMENTS_MAX = 12
 # WCAG 2.2, levels A and AA, as axe-core names its rules.
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
@@ -62,6 +64,7 @@ class Sight:
             if cookie is not None:
                 self.context.add_cookies([{"name": name, "value": cookie.value, "url": f"{address}{below}/"}])
         self.address, self.look_name = address, f"{size} {locale} {scheme}"
+        self.picture_name = f"{locale}-{self.width}"
         self.page: Page = self.context.new_page()
         self.pages, self.violations = 0, 0
         self.wrong: list[str] = []
@@ -72,11 +75,22 @@ class Sight:
         if kind in ("error", "warning") and not text.startswith(_REFUSED):
             self.wrong.append(f"{self.page.url}: {text}")
 
-    def visit(self, path: str) -> None:
-        """Open a page that there is, and look at it."""
+    def visit(self, path: str, picture: str | None = None) -> None:
+        """Open a page that there is, and look at it; keep a picture of it under a name, to be looked at by people."""
+        self.open(path)
+        self.look(path)
+        if picture:
+            self.keep(picture)
+
+    def open(self, path: str) -> None:
+        """Open a page that there is."""
         answer = self.page.goto(self.address + path)
         assert answer is not None and answer.status == 200, (path, answer and answer.status)
-        self.look(path)
+
+    def keep(self, name: str) -> None:
+        """Keep a picture of the page that is open."""
+        SCREENS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SCREENS / f"{name}-{self.picture_name}.png", full_page=True)
 
     def look(self, name: str) -> None:
         """Look at the page that is open."""
@@ -84,6 +98,10 @@ class Sight:
         found = Axe().run(self.page, options=RULES).response["violations"]
         self.violations += len(found)
         self.wrong += [f"{name}: {one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
+        self.narrow(name)
+
+    def narrow(self, name: str) -> None:
+        """See whether the page that is open keeps to a narrow window."""
         for what, width in NARROW.items():
             self.page.set_viewport_size({"width": width, "height": self.height})
             over = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
