@@ -2,7 +2,7 @@
 
     make bench                     everything, about ten minutes
     make bench ARGS=--quick        everything, about four minutes, rougher
-    make bench ARGS="--only P3"    one goal (P1, P2, P3, P6, P7; several with commas)
+    make bench ARGS="--only P3"    one goal (P1, P2, P3, P6, P7, P9; several with commas)
 """
 
 import argparse
@@ -21,9 +21,10 @@ import intake  # noqa: E402
 import memory  # noqa: E402
 import pages  # noqa: E402
 import settling  # noqa: E402
+import sight  # noqa: E402
 from machine import UNSTEADY, CannotMeasure, Goal, Postgres, find_wrk, say, temporary_folder, unsteady  # noqa: E402
 
-NAMES = ("P1", "P2", "P3", "P6", "P7")
+NAMES = ("P1", "P2", "P3", "P6", "P7", "P9")
 LOAD_MAX = 0.7
 
 
@@ -54,7 +55,7 @@ def main() -> int:
 
 def _measure(wanted: list[str], *, quick: bool, rounds: int) -> list[Goal]:
     seconds, orders, memory_seconds = (2.0, 2_000, 15.0) if quick else (4.0, 6_000, 60.0)
-    wrk = find_wrk() if set(wanted) - {"P3", "P6"} else None
+    wrk = find_wrk() if set(wanted) - {"P3", "P6", "P9"} else None
     goals: list[Goal] = []
     with temporary_folder() as folder:
         postgres = Postgres(folder)
@@ -65,6 +66,7 @@ def _measure(wanted: list[str], *, quick: bool, rounds: int) -> list[Goal]:
             "P3": lambda: settling.measure(folder, postgres, rounds=rounds, orders=orders),
             "P6": lambda: pages.measure(folder, postgres, rounds=rounds, quick=quick),
             "P7": lambda: memory.measure(folder, wrk, seconds=memory_seconds),
+            "P9": lambda: sight.measure(folder, rounds=rounds),
         }
         try:
             for name in wanted:
