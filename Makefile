@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run worker demo check-books test lint bench soak seeded lock clean
+.PHONY: help run worker demo check-books test lint pictures bench soak seeded lock clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ lint: .venv/tests.stamp ## Check style, types and what may import what
 	.venv/bin/ruff check --quiet .
 	.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import_linter
+
+pictures: .venv/tests.stamp ## Take the pictures of the documents anew
+	@.venv/bin/python -m pytest -q -p no:randomly tests/admin_ui/test_pictures.py --pictures
 
 bench: .venv/tests.stamp ## Measure
 	@exec .venv/bin/python bench/run.py $(ARGS)
