@@ -151,10 +151,11 @@ def _visit(browser: "Browser", there: str, cookie: Any, visits: Visits, *, led: 
     else:
         page.goto(there)
     page.wait_for_load_state("networkidle")
+    if failed:
+        raise CannotMeasure(f"A part of {there} was answered {failed[0]}.")
+    page.wait_for_function("window.seen > 0")  # a frame later than the page says that it is there
     seen, moved = page.evaluate("[window.seen, window.moved]")
     context.close()
-    if failed or not seen:
-        raise CannotMeasure(f"{there} was answered {failed[0]}." if failed else f"Nothing was seen at {there}.")
     visits.files = len(sent)
     visits.sent.append(sum(sent))
     visits.seen.append(seen)
