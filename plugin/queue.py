@@ -24,6 +24,7 @@ from plugin.services.erase_bodies import erase_bodies
 from plugin.services.expire_answers import expire_answers
 from plugin.services.forget_deliveries import forget_deliveries
 from plugin.services.forget_visits import forget_visits
+from plugin.services.kept_exports import forget_exports
 from plugin.services.release_holds import release_holds
 from plugin.services.show_poster import tidy_posters
 from plugin.settings import SettingsError
@@ -184,7 +185,15 @@ class Queue:
     def _sweep(self) -> None:
         """Do what time makes due. Harmless when several workers do it at once; no part keeps the others from theirs."""
         self._drain_inbox()
-        for work in (release_holds, erase_bodies, expire_answers, forget_deliveries, forget_visits, tidy_posters):
+        for work in (
+            release_holds,
+            erase_bodies,
+            expire_answers,
+            forget_deliveries,
+            forget_visits,
+            forget_exports,
+            tidy_posters,
+        ):
             if self.leaving.is_set():
                 return
             try:

@@ -87,6 +87,10 @@ class Desk:
         """Tell whether the member's role lets them do something."""
         return what in ROLES[self.member.role]
 
+    def opens(self, name: str) -> bool:
+        """Tell whether the member's role lets them open a page, by the name of its view."""
+        return self.may(NEEDS[f"owner.{name}"])
+
 
 MENU: list[Entry] = []
 NEEDS: dict[str, str] = {}  # what a role must have, by endpoint

@@ -5,6 +5,7 @@ from plugin.models.books import account, chain, head, lot, transfer
 from plugin.models.coupon import coupon
 from plugin.models.endpoint import endpoint, event_delivery, event_replay
 from plugin.models.event import event, event_head
+from plugin.models.export import export, export_piece
 from plugin.models.inbox import delivery, refusal
 from plugin.models.link import click, link, link_code, link_coupon
 from plugin.models.metadata import metadata
@@ -34,6 +35,8 @@ __all__ = [
     "event_delivery",
     "event_head",
     "event_replay",
+    "export",
+    "export_piece",
     "fact",
     "head",
     "idempotency",

@@ -25,6 +25,7 @@ from plugin.services.recorder import open_chain, recording
 from plugin.services.secret_ring import new_ring, turn_ring, valid_secrets
 from plugin.services.shop_secrets import SECRETS, seal_credentials
 from plugin.services.want_digests import want_digests
+from plugin.services.watch_books import want_checks
 from plugin.shops.base import Connected, Place
 
 _KEY_BYTES = 8
@@ -100,6 +101,7 @@ def add_shop(context: Context, new: NewShop, *, actor: str) -> dict[str, str]:
         recorder.emit("shop.added", {"shop": row["key"], "platform": new.platform})
         want_watching(recorder.connection, shop_id, now=now)
         want_digests(recorder.connection, shop_id, now=now)
+        want_checks(recorder.connection, shop_id, timezone, now=now)
         if isinstance(adapter, Connected) and has_credentials(adapter, Place(home, new.credentials or {})):
             want_reconciling(recorder.connection, shop_id, now=now)
     return {

@@ -7,7 +7,7 @@ what it is compared with. The digests tell which row was changed or removed behi
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ from plugin.services.roster import load_known, load_order_facts, load_plans
 from plugin.services.settle_order import encode_decision
 
 CHUNK = 500
+Told = Callable[[int, int], None]  # how many rows of how many were gone through
 PROBLEMS_MAX = 200
 _SEALED_TABLES: tuple[tuple[Table, str], ...] = (
     (order_state, "states"),
@@ -98,6 +99,18 @@ def check_books(context: Context) -> Report:
     return report
 
 
+def check_shop(context: Context, shop_id: int, told: Told) -> Report:
+    """Check one shop's books and rollups on one state of the database; ``told`` hears how far the check is."""
+    report = Report()
+    with context.database.reading() as connection:
+        row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
+        _check_guards(connection, report)
+        check = _ShopCheck(context, connection, row, report, told)
+        check.run()
+        check.check_rollups()
+    return report
+
+
 def _check_guards(connection: Connection, report: Report) -> None:
     for name in missing_guards(connection):
         report.note(f"guard {name} is gone from the database: rows can be changed")
@@ -136,12 +149,21 @@ def missing_guards(connection: Connection) -> list[str]:
 class _ShopCheck:
     """The check of one shop."""
 
-    def __init__(self, context: Context, connection: Connection, row: Row[Any], report: Report) -> None:
+    def __init__(
+        self,
+        context: Context,
+        connection: Connection,
+        row: Row[Any],
+        report: Report,
+        told: Told | None = None,
+    ) -> None:
         self.context, self.connection, self.shop, self.report = context, connection, row, report
         self.key = context.keys.mac_key(PURPOSE)
         self.plans = load_plans(connection, row.id)
+        self._told, self._done, self._total = told, 0, 0
 
     def run(self) -> None:
+        self._total = self._count() if self._told else 0
         self._check_chain()
         self._check_deliveries()
         for rows in self._chunks(orders):
@@ -160,6 +182,19 @@ class _ShopCheck:
         except (KeyError, OverflowError, TypeError, ValueError) as error:  # a row that was changed
             self._note(f"the rollups cannot be derived: {type(error).__name__}")
 
+    def _count(self) -> int:
+        """Return how many rows are gone through one by one; what is summed up by the database takes little besides."""
+        counts = [
+            select(func.count()).select_from(table).where(table.c.shop_id == self.shop.id).scalar_subquery()
+            for table in (chain, delivery, orders)
+        ]
+        return sum(self.connection.execute(select(*counts)).one())
+
+    def _went_on(self, count: int) -> None:
+        self._done += count
+        if self._told:
+            self._told(self._done, self._total)
+
     def _note(self, problem: str) -> None:
         self.report.note(f"shop {self.shop.key}: {problem}")
 
@@ -170,6 +205,7 @@ class _ShopCheck:
         ).all():
             yield rows
             last = rows[-1].id
+            self._went_on(len(rows))
 
     # --- the digests ------------------------------------------------------------------------------------------------
 
@@ -196,6 +232,7 @@ class _ShopCheck:
                 before, expected = one.mac, one.position + 1
             for position in rows:
                 self._note(f"rows stand at position {position}, which is not in the chain")
+            self._went_on(len(links))
         for table, _ in _SEALED_TABLES:
             outside = or_(table.c.position < 1, table.c.position >= expected)
             strays = select(table.c.position).where(table.c.shop_id == self.shop.id, outside).distinct()

@@ -8,9 +8,11 @@ from sqlalchemy import select
 from plugin.models import delivery
 from plugin.services import (
     ask_shop,
+    export_shop,
     fill_codes,
     find_leaks,
     keep_privacy,
+    kept_exports,
     know_products,
     look_up,
     make_coupon,
@@ -21,10 +23,11 @@ from plugin.services import (
     try_order,
     want_digests,
     want_mail,
+    watch_books,
 )
 from plugin.services.context import Context
 from plugin.services.process_inbox import Tally, drain
-from plugin.services.run_tasks import Kind, run_tasks
+from plugin.services.run_tasks import Kind, run_one, run_tasks
 from plugin.services.send_events import send_events
 
 KINDS: Mapping[str, Kind] = {
@@ -38,6 +41,11 @@ KINDS: Mapping[str, Kind] = {
     want_digests.KIND: want_digests.WANT,
     want_mail.KIND: send_mail.SEND,
     try_order.KIND: try_order.TRY,
+}
+# What may take minutes: done one at a time, after all else, so that what came meanwhile has its turn before the next.
+LONG: Mapping[str, Kind] = {
+    watch_books.KIND: watch_books.WATCH,
+    kept_exports.KIND: export_shop.MAKE,
 }
 TURN_SECONDS = 5.0  # how long the inbox and the tasks have before the events get their turn
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
@@ -56,7 +64,8 @@ def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], 
         total.add(drain(context, until_idle=until_idle, stopped=is_over))
         done = run_tasks(context, KINDS, stopped=is_over).done
         sent = send_events(context, stopped=stopped)
-        if not (done or sent or is_over()):
+        long = 0 if stopped() else run_one(context, LONG).done
+        if not (done or sent or long or is_over()):
             break
     return total
 

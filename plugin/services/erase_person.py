@@ -19,6 +19,8 @@ from plugin.domain.order import normalise_email
 from plugin.errors import BadRequest, BadSignature, Conflict, Malformed, NotFound, Unavailable
 from plugin.models import (
     delivery,
+    export,
+    export_piece,
     idempotency,
     note,
     order_state,
@@ -34,6 +36,7 @@ from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.erase_bodies import forget
 from plugin.services.keep_answer import open_answer
+from plugin.services.kept_exports import remove_exports
 from plugin.services.process_inbox import drain, unseal
 from plugin.services.show_poster import drawn_posters
 from plugin.shops.base import Request
@@ -103,6 +106,8 @@ def _erase(context: Context, buyer: Buyer, shop_id: int | None) -> dict[str, int
     bodies = sum(_erase_deliveries(context, buyer, one) for one in shop_ids)
     with context.database.writing() as connection:
         persons = _erase_persons(context, connection, buyer, shop_id)
+        # What was exported before still names them; an export under way is made anew.
+        remove_exports(connection, among(export.c.shop_id, list(shop_ids)))
     if persons:
         drawn_posters(context).clear()
     return {"erased_bodies": bodies, "persons": persons}
@@ -321,7 +326,7 @@ def clear_pages(database: Database) -> None:
                 raise _in_the_way()
         else:
             driver.autocommit = True
-            for table in (delivery, person, idempotency, ticket, note, payout_way):
+            for table in (delivery, person, idempotency, ticket, note, payout_way, export_piece):
                 cursor.execute(f"VACUUM {table.name}")
             driver.autocommit = False
         cursor.close()

@@ -51,6 +51,13 @@ class Hopeless(PluginError):
         super().__init__("hopeless_task", reason)
 
 
+class Overtaken(PluginError):
+    """A task was held for too long, and another worker is at it now: whoever meets this stops, and nothing is lost."""
+
+    def __init__(self) -> None:
+        super().__init__("overtaken", "Another worker has taken this over.")
+
+
 Write = Callable[[Connection], None]
 
 
@@ -98,7 +105,30 @@ def run_tasks(context: Context, kinds: Mapping[str, Kind], *, stopped: Callable[
     return ran
 
 
-def _take_due(context: Context, kinds: Mapping[str, Kind], latest: int) -> Sequence[Row[Any]]:
+def run_one(context: Context, kinds: Mapping[str, Kind]) -> Ran:
+    """Do the task that is due first, one that may take long: none other is leased that would wait behind it."""
+    ran, latest = Ran(), context.now()
+    for row in again(lambda: _take_due(context, kinds, latest, limit=1)):
+        _run(context, kinds[row.kind], _read(row), ran)
+    return ran
+
+
+def keep(context: Context, one: Task, result: Mapping[str, Any]) -> None:
+    """Keep what came of a task so far, and its lease for as long again; raise Overtaken where another has it now."""
+    now = context.now()
+    values = {"result": canonical(result), "lease_until": now + LEASE_SECONDS * SECOND, "changed_at": now}
+
+    def write() -> int:
+        with context.database.writing() as connection:
+            return connection.execute(update(task).where(_mine(one)).values(values)).rowcount
+
+    if not again(write):
+        raise Overtaken
+
+
+def _take_due(
+    context: Context, kinds: Mapping[str, Kind], latest: int, *, limit: int = BATCH
+) -> Sequence[Row[Any]]:
     now = context.now()
     due = (
         select(task.c.id)
@@ -109,7 +139,7 @@ def _take_due(context: Context, kinds: Mapping[str, Kind], latest: int) -> Seque
             among(task.c.kind, list(kinds)),
         )
         .order_by(task.c.due_at, task.c.id)
-        .limit(BATCH)
+        .limit(limit)
     )
     with context.database.reading() as connection:  # most of the time there is nothing: do not take the write lock
         if connection.execute(due.limit(1)).first() is None:

@@ -30,7 +30,7 @@ from plugin.models import (
     standing,
     task,
 )
-from plugin.services import find_leaks, reconcile_shop, try_order
+from plugin.services import find_leaks, reconcile_shop, try_order, watch_books
 from plugin.services.change_plan import Reward, read_reward
 from plugin.services.context import Context
 from plugin.services.manage_program import Program, show_program
@@ -40,7 +40,7 @@ DAYS = 30
 MONTHS = 6
 COUNT_MAX = 100  # counting stops there; who has so many to do counts no further
 _NOBODY = '%"winner":null%'  # as decisions are written
-_TASKS = (reconcile_shop.KIND, find_leaks.KIND, try_order.KIND)
+_TASKS = (reconcile_shop.KIND, find_leaks.KIND, try_order.KIND, watch_books.KIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,13 @@ class Todo:
     odd: str | None  # the shop's id of the newest flagged order
     due: Sequence[Due]
     trouble: str | None  # of asking the shop for its orders
+    books: int  # problems that the last check of the books found
     leaks: Sequence[str]  # codes that leaked today
 
     @property
     def is_empty(self) -> bool:
         """Tell whether nothing waits."""
-        counts = (self.pending, self.held, self.quarantined, self.flagged)
+        counts = (self.pending, self.held, self.quarantined, self.flagged, self.books)
         return not (any(counts) or self.due or self.trouble or self.leaks)
 
 
@@ -144,7 +145,7 @@ def show_home(context: Context, shop: Row[Any]) -> Home:
         tasks = _tasks(connection, shop.id)
         guide, counted = _guide(connection, shop.id, tasks, now=now)
         due = _due(connection, shop.id, guide.minimum)
-        todo = Todo(*counted, due, _trouble(tasks), _leaks(tasks, now=now))
+        todo = Todo(*counted, due, _trouble(tasks), _problems(tasks), _leaks(tasks, now=now))
         month = _month(connection, shop, today)
     return Home(todo, guide, month)
 
@@ -175,6 +176,11 @@ def _trouble(tasks: Mapping[str, Any]) -> str | None:
         return None
     said: str | None = row.reason or _result(tasks, reconcile_shop.KIND).get("trouble")
     return said
+
+
+def _problems(tasks: Mapping[str, Any]) -> int:
+    last = _result(tasks, watch_books.KIND).get("last")
+    return len(last["problems"]) if last else 0
 
 
 def _leaks(tasks: Mapping[str, Any], *, now: int) -> Sequence[str]:

@@ -254,15 +254,8 @@ def _show_receipt(connection: Connection, seen: Seen, shop_id: int) -> dict[str,
     decision = seen.decision
     body, released_at = _plan_and_release(connection, shop_id, decision.plan_version, seen.row.id)
     pays = _pays(json.loads(body))
-    return {
-        "outcome": decision.outcome,
-        "winner": show_optional(SHARER, decision.winner),
-        "reason": decision.reason,
-        "evidence": [_show_evidence(one) for one in decision.evidence],
-        "plan_version": decision.plan_version,
-        "frozen": _show_frozen(decision),
+    return show_decision(decision) | {
         "commission": [_explain(seen, role, pays) for role in seen.outcome.now.roles],
-        "held": decision.held,
         "released_at": None if released_at is None else format_moment(released_at),
         "flags": json.loads(seen.row.flags),
     }
@@ -274,6 +267,19 @@ def _plan_and_release(connection: Connection, shop_id: int, version: int, number
     wanted = select(plan.c.body, released.scalar_subquery())
     body, released_at = connection.execute(wanted.where(plan.c.shop_id == shop_id, plan.c.version == version)).one()
     return body, released_at
+
+
+def show_decision(decision: Decision) -> dict[str, Any]:
+    """Return a decision as others see it: who gets the order and why, and what it froze."""
+    return {
+        "outcome": decision.outcome,
+        "winner": show_optional(SHARER, decision.winner),
+        "reason": decision.reason,
+        "evidence": [_show_evidence(one) for one in decision.evidence],
+        "plan_version": decision.plan_version,
+        "frozen": _show_frozen(decision),
+        "held": decision.held,
+    }
 
 
 def _show_evidence(one: attribution.Evidence) -> dict[str, Any]:

@@ -21,13 +21,14 @@ from plugin.signing import NONCE_BYTES, make_ticket, read_ticket
 
 HOUR = 3_600
 # How long a ticket of each purpose can be used, in seconds.
-SETUP, TEAM, FACTOR, JOIN, SIGN_IN = "setup", "team", "second", "join", "sign-in"
+SETUP, TEAM, FACTOR, JOIN, SIGN_IN, EXPORT = "setup", "team", "second", "join", "sign-in", "export"
 SECONDS: Mapping[str, int] = {
     SETUP: 24 * HOUR,
     TEAM: 7 * 24 * HOUR,
     FACTOR: HOUR // 6,
     JOIN: 30 * 24 * HOUR,
     SIGN_IN: HOUR,
+    EXPORT: HOUR // 6,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from admin_ui.owner.settings import contrast
+from plugin.services.manage_program import show_program
 from tests.admin_ui.office import Office, field_of, plain
 from tests.world import World
 
@@ -135,16 +136,51 @@ def test_health_is_for_those_who_run_everything(world: World) -> None:
 
 def test_a_test_mail_goes_to_whoever_asks(world: World, caplog: pytest.LogCaptureFixture) -> None:
     shop = world.shop()
-    owner, path = Office(world), f"/{shop.key}/health"
-    page = plain(owner.see(path))
-    assert "PASSALONG_MAIL_URL" in page and "sign:" in page and "encrypt:" in page
-    assert "The mail server took it." in plain(owner.follow(owner.send(f"{path}/mail")))
-    assert owner.email in caplog.text
+    manager, path = Office(world, "manager", shop=shop), f"/{shop.key}/mails"
+    assert "PASSALONG_MAIL_URL" in plain(manager.see(path))
+    assert "The mail server took it." in plain(manager.follow(manager.send(f"{path}/try")))
+    assert manager.email in caplog.text
     for _ in range(9):
-        owner.send(f"{path}/mail")
-    owner.send(f"{path}/mail", expect=429)
+        manager.send(f"{path}/try")
+    manager.send(f"{path}/try", expect=429)
     settings = replace(world.context.settings, mail_url="smtp://127.0.0.1:1")
     object.__setattr__(world.context, "settings", settings)
     again = Office(world)
-    assert "cannot be reached" in plain(again.send(f"{path}/mail", expect=422).get_data(as_text=True))
-    Office(world, shop=shop).send(f"{path}/mail", expect=403)
+    assert "cannot be reached" in plain(again.send(f"{path}/try", expect=422).get_data(as_text=True))
+    Office(world, "payer").send(f"{path}/try", expect=403)
+
+
+def test_a_shop_says_which_mails_it_sends_and_in_which_language(world: World) -> None:
+    shop = world.shop()
+    manager, path = Office(world, "manager"), f"/{shop.key}/mails"
+    page = manager.follow(manager.send(path, {"mails": ["first_commission", "paid"], "language": "ja"}))
+    assert re.findall(r'value="(\w+)" checked', page) == ["first_commission", "paid"]
+    assert re.search(r'value="ja" selected', page)
+    with world.context.database.reading() as connection:
+        program = show_program(connection, 1)
+    assert program.mails_off == ("ready", "payout_failed", "weekly_digest") and program.language == "ja"
+    page = manager.send(path, {"mails": ["paid"], "language": "tlh"}, expect=422).get_data(as_text=True)
+    assert 'id="language-error"' in page and manager.see(path).count(" checked") == 2
+    Office(world, "viewer").send(path, {"mails": []}, expect=403)
+
+
+def test_everything_that_is_set_is_found_from_settings(world: World) -> None:
+    shop = world.shop()
+    for office, ways in (
+        (Office(world), ("connect", "team", "endpoints", "mails", "books", "export", "health")),
+        (Office(world, shop=shop), ("connect", "team", "endpoints", "mails", "books", "export")),
+        (Office(world, "manager"), ("mails", "books")),
+    ):
+        page = office.see(f"/{shop.key}/settings")
+        main = page.partition("<main")[2]
+        linked = set(re.findall(rf'href="/admin/{shop.key}/(\w+)"', main))
+        assert linked == set(ways), office.email
+        for way in ways:
+            office.see(f"/{shop.key}/{way}")
+    assert "/admin/shops/new" in Office(world).see(f"/{shop.key}/settings")
+
+
+def test_keys_and_their_ages_stand_on_the_health_page(world: World) -> None:
+    shop = world.shop()
+    page = plain(Office(world).see(f"/{shop.key}/health"))
+    assert "PASSALONG_MAIL_URL" in page and "sign:" in page and "encrypt:" in page
