@@ -6,7 +6,7 @@ above it.
 
 import atexit
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from plugin import health
+from plugin import clock, health
 from plugin.api.problems import answer_error
 from plugin.errors import PluginError
 from plugin.installation import EXTENSION, Identify, Installation, open_installation
@@ -40,14 +40,20 @@ class ForeignPackage(PluginError):
     """A package that has the name of one of ours stands in its way."""
 
 
-def create_app(settings: Settings | Mapping[str, object] | None = None, *, identify: Identify | None = None) -> Flask:
+def create_app(
+    settings: Settings | Mapping[str, object] | None = None,
+    *,
+    identify: Identify | None = None,
+    now: Callable[[], int] = clock.now,
+) -> Flask:
     """Return the app of an installation: of these settings, else of the environment.
 
     An empty database is made ready. Where the database is away or of another version the app starts nevertheless, and
-    ``/readyz`` says so. ``identify`` asks a host app who is signed in. Raise SettingsError for a wrong setting.
+    ``/readyz`` says so. ``identify`` asks a host app who is signed in; ``now`` is the clock. Raise SettingsError for a
+    wrong setting.
     """
     settings = settings if isinstance(settings, Settings) else load(overrides=settings)
-    installation = open_installation(settings, identify=identify)
+    installation = open_installation(settings, identify=identify, now=now)
     app = Flask("plugin", static_folder=None, template_folder=None, instance_path=str(settings.instance))
     # One more than the door takes, so that the door says "too large" in its own words.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1

@@ -689,16 +689,22 @@ def erase(email: str | None, order_ref: str | None, shop_key: str | None) -> Non
 @main.command()
 def demo() -> None:
     """Seed the demo shop: signed deliveries go through the real door. Twice does no more than once."""
-    from plugin.services.seed_demo import seed_demo
+    from plugin.app import create_app
+    from plugin.installation import EXTENSION
+    from plugin.services.seed_demo import Clock, Doors, seed_demo
 
-    app, installation = _open_app()
+    _, installation = _open_app()
     _require_current(installation.context)
+    # Beside the one that runs, whose clock nobody sets back.
+    clock = Clock(installation.context.now)
+    app = create_app(installation.settings, now=clock)
+    click.get_current_context().call_on_close(app.extensions[EXTENSION].close)
     client = app.test_client()
-
-    def send(path: str, headers: Any, body: bytes) -> int:
-        return client.post(path, headers=dict(headers), data=body).status_code
-
-    said = seed_demo(installation.context, send)
+    doors = Doors(
+        lambda path, headers, body: client.post(path, headers=dict(headers), data=body).status_code,
+        lambda path, headers: client.get(path, headers=dict(headers)).status_code,
+    )
+    said = seed_demo(app.extensions[EXTENSION].context, doors, clock)
     _answer(said, [f"The demo shop is {said['shop']}: {said['sent']} deliveries sent, {said['paid']} payments made."])
 
 

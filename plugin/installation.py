@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from plugin import clock
 from plugin.database import Database
 from plugin.keys import FILE_NAME, KeyStore
 from plugin.migrations import make_ready
@@ -56,7 +57,7 @@ class Installation:
         self.context.database.close()
 
 
-def open_context(settings: Settings) -> Context:
+def open_context(settings: Settings, *, now: Callable[[], int] = clock.now) -> Context:
     """Open the database and the keys; make the instance folder and the keys on the first start.
 
     Raise SettingsError where one of them cannot be made, or where the keys are not those of the database.
@@ -65,7 +66,7 @@ def open_context(settings: Settings) -> Context:
         settings.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError("PASSALONG_INSTANCE", f"cannot be made: {error.strerror}. Name another folder.") from None
-    context = Context(Database(settings.database_url), KeyStore(settings), settings)
+    context = Context(Database(settings.database_url), KeyStore(settings), settings, now)
     _require_right_keys(context)
     return context
 
@@ -82,9 +83,11 @@ def _require_right_keys(context: Context) -> None:
         raise SettingsError("PASSALONG_KEYS", f"{where} are not the keys of this database. Restore them from a backup.")
 
 
-def open_installation(settings: Settings, *, identify: Identify | None = None) -> Installation:
+def open_installation(
+    settings: Settings, *, identify: Identify | None = None, now: Callable[[], int] = clock.now
+) -> Installation:
     """Open everything; an empty database is made ready. A database that is away, or of another version, is no error."""
-    context = open_context(settings)
+    context = open_context(settings, now=now)
     is_ready(context.database)
     queue = Queue(context)
     links = LinkCache(context)

@@ -3,7 +3,11 @@
 import re
 
 import pytest
+from sqlalchemy import update
 
+from plugin.models import task
+from plugin.services import reconcile_shop
+from plugin.services.want_task import want
 from tests.admin_ui.desk import Browser, member
 from tests.world import Clock, Shop, World
 
@@ -59,6 +63,24 @@ def test_each_thing_to_do_is_counted_and_leads_to_its_page(world: World, shop: S
     clock.add(1)
     shop.post(body, {"Content-Type": "application/json"})
     assert "was refused" in todo(browser, shop)["connect"]
+
+
+def test_nobody_is_led_from_home_to_a_page_they_may_not_open(world: World, shop: Shop, clock: Clock) -> None:
+    with world.context.database.writing() as connection:
+        want(connection, 1, reconcile_shop.KIND, "orders", {}, now=clock())
+        connection.execute(update(task).where(task.c.kind == reconcile_shop.KIND).values(reason="It said no."))
+    clock.add(1)
+    shop.post(b"{}", {"Content-Type": "application/json"})
+    ways: dict[str, set[str]] = {"owner": {"settings", "connect"}, "manager": {"settings"}, "payer": set(), "viewer": set()}
+    for role, led in ways.items():
+        browser = member(world, role)
+        page = browser.get(f"/admin/{shop.key}/")
+        assert "It said no." in page and "was refused" in page
+        assert todo(browser, shop).keys() == led
+        assert ("Ask an owner or a manager" in page) == ("settings" not in led)
+        assert ("Ask an owner of" in page) == ("connect" not in led)
+        for path in led:
+            browser.get(f"/admin/{shop.key}/{path}")
 
 
 def test_an_own_purchase_that_is_held_waits_for_a_decision(world: World, shop: Shop) -> None:
