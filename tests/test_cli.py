@@ -330,7 +330,7 @@ def test_the_demo_twice_is_the_demo_once(passalong: Commands, world: World) -> N
 
 def test_the_demo_shows_something_of_everything(passalong: Commands, world: World) -> None:
     key = passalong.json("demo")["shop"]
-    orders = [f"demo-{1000 + number}" for number in range(70)]
+    orders = [f"demo-{1000 + number}" for number in range(85)]
     seen = {ref: world.call("GET", f"/orders/{ref}?shop={key}", expect=200) for ref in orders}
     assert {one["currency"] for one in seen.values()} == {"USD", "TWD", "JPY"}
     assert {one["status"] for one in seen.values()} == {"open", "cancelled"}

@@ -175,7 +175,12 @@ def _decision(reading: Reading, row: Row[Any]) -> Values:
 
 
 def _decided(body: str) -> Values:
-    return show_decision(Decision.from_json(json.loads(body)))
+    """Return a decision without the click tokens that it names: whoever holds one can bring it along again."""
+    decided = show_decision(Decision.from_json(json.loads(body)))
+    for one in decided["evidence"]:
+        if one["kind"] == "link":
+            one.pop("source", None)
+    return decided
 
 
 # --- the books --------------------------------------------------------------------------------------------------------

@@ -280,7 +280,7 @@ def _link(context: Context, shop_id: int, sharer_id: int, channel: str) -> tuple
 
 def _deliveries(context: Context, demo: Demo) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield (when the shop told it, delivery id, order)."""
-    days = [*range(3, 120, 3), *range(120, DAYS - 1, 2)]
+    days = [*range(3, 120, 3), *range(120, 150, 2), *range(150, DAYS - 1)]
     orders = {number: _Order(demo, number, day) for number, day in enumerate(days)}
     own = max(orders) - 1
     for number, order in orders.items():
@@ -301,6 +301,7 @@ def _deliveries(context: Context, demo: Demo) -> Iterator[tuple[int, str, dict[s
         yield order.told_at + DAY, name, said
     for number in range(USES_MIN):
         order = _Order(demo, 500 + number, DAYS - 0.5 + number / 100)
+        order.is_only("tea")
         order.brings({"codes": [LEAKED]})
         yield order.told_at, f"demo-leak-{number}", order.said
 
@@ -355,11 +356,11 @@ class _Order:
             },
             "lines": [
                 self._line("shoes", "Running shoes", 2, 80, ["shoes"]),
-                self._line("tea", "Oolong tea", 1 + number % 3, 12, ["food"], sku="TEA-1"),
+                self._line("tea", "Oolong tea", 1 + number % 3, 12 * (1 + number % 3), ["food"], sku="TEA-1"),
                 self._line("card", "Gift card", 1, 8, ["gift-cards"]),
             ],
             "shipping": {"amount": self.amount(5), "tax": self.amount(0)},
-            "total": self.amount(105),
+            "total": self.amount(93 + 12 * (1 + number % 3)),
             "refunds": [],
             "codes": [],
             "attributes": {},
@@ -381,6 +382,11 @@ class _Order:
         """Have somebody buy it who came by a click."""
         self.said["customer"] |= {"id": f"demo-own-{self.index}", "email": email}
         self.brings({"attributes": {"_pa": token}, "codes": [], "landing_url": None})
+
+    def is_only(self, name: str) -> None:
+        """Have nothing bought but one of its lines."""
+        (line,) = (one for one in self.said["lines"] if one["id"] == name)
+        self.said |= {"lines": [line], "shipping": None, "total": line["amount"]}
 
     def brings(self, evidence: Mapping[str, Any]) -> None:
         """Say what names a sharer."""

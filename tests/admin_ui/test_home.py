@@ -71,7 +71,8 @@ def test_nobody_is_led_from_home_to_a_page_they_may_not_open(world: World, shop:
         connection.execute(update(task).where(task.c.kind == reconcile_shop.KIND).values(reason="It said no."))
     clock.add(1)
     shop.post(b"{}", {"Content-Type": "application/json"})
-    ways: dict[str, set[str]] = {"owner": {"settings", "connect"}, "manager": {"settings"}, "payer": set(), "viewer": set()}
+    nothing: set[str] = set()
+    ways = {"owner": {"settings", "connect"}, "manager": {"settings"}, "payer": nothing, "viewer": nothing}
     for role, led in ways.items():
         browser = member(world, role)
         page = browser.get(f"/admin/{shop.key}/")
