@@ -107,12 +107,15 @@ def test_a_part_of_the_page_answers_only_when_there_is_news(world: World, shop: 
     assert owner.browser.client.get(f"/admin{path}/progress").status_code == 303
 
 
-def test_whoever_was_overtaken_writes_nothing(world: World, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_was_overtaken_stops_and_writes_nothing(
+    world: World, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(long_tasks, "TELL_EVERY_SECONDS", 0)
     number = _number(world, shop)
-    mine = task.c.shop_id == number, task.c.kind == KIND
+    mine, told = (task.c.shop_id == number, task.c.kind == KIND), []
 
     def overtake(context: object, one: object, result: object) -> None:
+        told.append(result)
         with world.context.database.writing() as connection:
             connection.execute(update(task).where(*mine).values(lease_by=f"other {worker_name()}"))
         run_tasks.keep(context, one, result)  # type: ignore[arg-type]
@@ -123,6 +126,7 @@ def test_whoever_was_overtaken_writes_nothing(world: World, shop: Shop, monkeypa
     with world.context.database.reading() as connection:
         row = connection.execute(select(task).where(*mine)).one()
     assert row.result is None and row.lease_by.startswith("other") and row.reason is None
+    assert len(told) == 1
 
 
 def test_a_check_that_breaks_is_told_and_tried_again(
