@@ -118,6 +118,7 @@ def follow(code: str) -> Response:
             at=now,
             address=environ.get("REMOTE_ADDR") or "",
             user_agent=user_agent,
+            place=found.place,
         )
     return _redirect(address)
 

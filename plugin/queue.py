@@ -22,6 +22,7 @@ from plugin.services.context import Context
 from plugin.services.do_work import do_work
 from plugin.services.erase_bodies import erase_bodies
 from plugin.services.expire_answers import expire_answers
+from plugin.services.follow_orders import follow_orders
 from plugin.services.forget_deliveries import forget_deliveries
 from plugin.services.forget_visits import forget_visits
 from plugin.services.kept_exports import forget_exports
@@ -193,6 +194,7 @@ class Queue:
             forget_visits,
             forget_exports,
             tidy_posters,
+            follow_orders,
         ):
             if self.leaving.is_set():
                 return

@@ -205,6 +205,12 @@ class ShopPageQuery(PageQuery, ShopQuery):
     """A page of what a shop has."""
 
 
+class OrderPageQuery(ShopPageQuery):
+    """A page of a shop's orders."""
+
+    sharer = fields.String(metadata={"description": "The id of the sharer who gets them; all orders without it."})
+
+
 class SharerPageQuery(PageQuery):
     """A page of what a sharer has."""
 
@@ -403,9 +409,9 @@ def _text_or_null() -> fields.String:
     return fields.String(allow_none=True)
 
 
-def _page_of(shape: type[Schema], name: str) -> type[Schema]:
-    """Return the shape of a page of a list."""
-    return type(name, (Shown,), {"items": fields.List(fields.Nested(shape)), "next": _text_or_null()})
+def _page_of(shape: type[Schema], name: str, **more: fields.Field) -> type[Schema]:
+    """Return the shape of a page of a list, with what else it says."""
+    return type(name, (Shown,), {"items": fields.List(fields.Nested(shape)), "next": _text_or_null(), **more})
 
 
 class Problem(Schema):
@@ -502,6 +508,7 @@ class Link(Shown):
     channel = _text_or_null()
     campaign = _text_or_null()
     coupon = fields.Nested(LinkCoupon, allow_none=True)
+    clicks = fields.Integer(metadata={"description": "So far."})
     created_at = _moment()
 
 
@@ -791,11 +798,10 @@ TransferPage = _page_of(Transfer, "TransferPage")
 
 # --- reports --------------------------------------------------------------------------------------------------------
 
-_FILTERS = {
-    "since": ("day", "The first day."),
-    "until": ("day", "The last day."),
-    "month": ("month", "Only this month."),
-}
+_FILTERS = {"since": "The first {}.", "until": "The last {}.", "month": "Only this {}."}
+_PLACE = fields.String(
+    metadata={"description": "What `next` of the page before says.", "pattern": r"^[0-9A-Za-z_.-]+$"}
+)
 
 
 class ReportQuery(ShopPageQuery):
@@ -807,9 +813,14 @@ class ReportQuery(ShopPageQuery):
 def report_shapes(report: Report) -> tuple[type[Schema], type[Schema]]:
     """Return the shapes of a report's query and of a page of it."""
     name = report.name.title().replace("-", "")
-    filters = {one: _date(*_FILTERS[one]) for one in report.filters}
+    shapes = {one: "month" if one == "month" else report.key[0] for one in report.filters}
+    query: dict[str, Any] = {one: _date(shape, _FILTERS[one].format(shape)) for one, shape in shapes.items()}
+    kinds = {column.name: column.kind for column in report.columns}
+    if any(kinds[part] == "text" for part in report.key):
+        query["cursor"] = _PLACE
     row = type(f"{name}Row", (Shown,), {column.name: _report_field(column) for column in report.columns})
-    return type(f"{name}Query", (ReportQuery,), filters), _page_of(row, f"{name}Page")
+    more = {"as_of": _moment_or_null()} if report.is_followed else {}
+    return type(f"{name}Query", (ReportQuery,), query), _page_of(row, f"{name}Page", **more)
 
 
 def _date(shape: str, about: str) -> Date:

@@ -177,7 +177,9 @@ class Story:
         self.uma = self.shop.sharer("uma", codes=["UMA"])
         self.sam = self.shop.sharer("sam", codes=["SAM"], referred_by=self.uma)
         self.bea = self.shop.sharer("bea", codes=["BEA"], customer_id="c-bea")
-        self.links = [self.shop.link(one) for one in (self.uma, self.sam, self.sam)]
+        places: tuple[dict[str, str], ...] = ({"channel": "line"}, {"channel": "line", "campaign": "春"}, {})
+        sharers = (self.uma, self.sam, self.sam)
+        self.links = [self.shop.link(one, **place) for one, place in zip(sharers, places, strict=True)]
         self.orders: dict[str, Row] = {}
         self.tests: set[str] = set()
         self.old: set[str] = set()
@@ -215,7 +217,6 @@ class Story:
         at = self._now()
         code = self.luck.choice(["UMA", "SAM", "sam ", "nobody", ""])
         before = self.luck.randint(0, 1)
-        amount = f"{self.luck.randint(1, 90_000)}.{self.luck.randint(0, 99):02}"
         customer = "c-bea" if self.luck.random() < 0.3 else f"c-{ref}"
         order = self.shop.order(
             ref,
@@ -227,8 +228,8 @@ class Story:
             test=self.luck.random() < 0.1,
             customer={"id": customer, "email": f"{customer}@buyers.example", "orders_before": before},
             codes=[code],
-            attributes={"_pa": self.shop.click(self.links[1])} if self.luck.random() < 0.3 else {},
-            lines=[{"id": "l1", "quantity": 3, "amount": amount, "tax": "0.07"}],
+            attributes={"_pa": self.shop.click(self.luck.choice(self.links))} if self.luck.random() < 0.3 else {},
+            lines=self._lines(),
         )
         if before:
             self.old.add(ref)
@@ -236,6 +237,19 @@ class Story:
             self.tests.add(ref)
         self.orders[ref] = order
         self.shop.deliver(order)
+
+    def _lines(self) -> list[Row]:
+        return [
+            {
+                "id": f"l{number}",
+                "product_id": self.luck.choice(["p1", "p2", "茶", None]),
+                "title": self.luck.choice(["Tea", "Teapot", None]),
+                "quantity": self.luck.randint(0, 3),
+                "amount": f"{self.luck.randint(1, 90_000)}.{self.luck.randint(0, 999):03}",
+                "tax": "0.07",
+            }
+            for number in range(1, self.luck.randint(2, 4))
+        ]
 
     def _some(self) -> Row | None:
         return self.luck.choice(list(self.orders.values())) if self.orders else None
@@ -250,7 +264,9 @@ class Story:
                 {"payment": "paid"}, {"payment": "paid", "status": "open"}, {"payment": "chargeback"},
                 {"payment": "voided"}, {"status": "cancelled"}, {"refunds": []}, {"currency": "TWD"},
                 {"refunds": [{"id": "r1", "amount": f"{self.luck.randint(1, 50)}.05", "lines": []}]},
-                {"refunds": [{"id": "r2", "amount": "90001.00", "lines": []}]},
+                {"refunds": [{"id": "r2", "amount": "90001.00", "lines": []}]}, {"lines": self._lines()},
+                {"refunds": [{"id": "r3", "amount": "7.50", "lines": [{"line_id": "l1", "quantity": 1,
+                                                                       "amount": "5.005", "tax": "0"}]}]},
             ]
         )  # fmt: skip
         order |= change | {"updated_at": self._now()}

@@ -2,10 +2,12 @@
 
 Orders count on the day they were placed, as they stand now; money on the day its transfer was written; clicks on their
 own day; all in the shop's time zone. Sums move by differences: an order takes its old figures out and puts its new ones
-in, a transfer and a click only ever add. So the same fold keeps the rollups and derives them anew.
+in, a transfer and a click only ever add. So the same fold keeps the rollups and derives them anew. What an order comes
+to by product and by channel is in :mod:`plugin.domain.order_parts`.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +19,8 @@ from plugin.domain.money import round_to_minor
 from plugin.domain.order import Story
 
 SHOP_DAY, SHARER_TOTAL, SHARER_MONTH = "shop-day", "sharer", "sharer-month"
-CLICK_DAY, CLICK_MONTH = "click-day", "click-month"
+CLICK_DAY, CLICK_MONTH, CLICK_LINK, CLICK_CHANNEL = "click-day", "click-month", "click-link", "click-channel"
+PRODUCT_MONTH, CHANNEL_MONTH = "product-month", "channel-month"
 ROLES = (DIRECT, UPLINE, BUYER)
 # What each rollup sums up. Those in MONEY are minor units of the row's currency, the others are counts.
 FIGURES: dict[str, tuple[str, ...]] = {
@@ -26,16 +29,26 @@ FIGURES: dict[str, tuple[str, ...]] = {
     SHARER_MONTH: ("orders", "net", "earned", "clawed_back", "paid_out"),
     CLICK_DAY: ("clicks",),
     CLICK_MONTH: ("clicks",),
+    CLICK_LINK: ("clicks",),
+    CLICK_CHANNEL: ("clicks",),
+    PRODUCT_MONTH: (
+        *("orders", "quantity", "sales", "refunded"),
+        *("credited", "credited_quantity", "credited_sales", "commission"),
+    ),
+    CHANNEL_MONTH: ("credited", "net", "refunded", "commission"),
 }
 _ORDERS, _CREDITED, _NEW_BUYERS, _NET, _REFUNDED, *_OF_ROLES, _PAID_OUT = range(len(FIGURES[SHOP_DAY]))
 _ROLE = dict(zip(ROLES, _OF_ROLES, strict=True))
 _EARNED = FIGURES[SHARER_MONTH].index("earned")  # what was clawed back and paid out stands after it
-MONEY = frozenset({"net", "refunded", *ROLES, "earned", "clawed_back", "paid_out"})
+MONEY = frozenset(
+    {"net", "refunded", *ROLES, "earned", "clawed_back", "paid_out", "sales", "credited_sales", "commission"}
+)
 MINUTE = 60 * SECOND  # all moments of a minute are of one day: since 1972 no zone has had an offset with seconds
 MINUTES_MAX = 10_000  # whose days are remembered at once
 FIGURE_MAX = 10**15  # of one order, in minor units; nine thousand of them still fit the database's 64 bits
 
 Key = tuple[int | str, ...]
+Place = tuple[str, str]  # channel and campaign of a link; "" where it has none
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GROSS = frozenset(BALANCES[PAID])
 
@@ -56,6 +69,11 @@ _EFFECTS = {kind: _effect(*edge) for kind, edge in EDGES.items()}
 def day_of(moment: int, zone: tzinfo) -> str:
     """Return the day of a moment in a time zone, as an ISO date."""
     return (_EPOCH + timedelta(microseconds=moment)).astimezone(zone).date().isoformat()
+
+
+def place_of(channel: str | None, campaign: str | None) -> Place:
+    """Return where a link is shared, as rollups name it."""
+    return channel or "", campaign or ""
 
 
 class Counted(NamedTuple):
@@ -104,6 +122,16 @@ class Rollup:
             found = self._days[minute] = day_of(minute * MINUTE, self.zone)
         return found
 
+    def month_of(self, moment: int) -> str:
+        """Return the month of a moment, as in 2026-11."""
+        return self._day(moment // MINUTE)[:-3]
+
+    def count(self, name: str, key: Key, figures: Iterable[int], *, sign: int = 1) -> None:
+        """Put figures into a row of one rollup, or take them out with ``sign`` -1."""
+        sums = self.sums[name][key]
+        for index, figure in enumerate(figures):
+            sums[index] += sign * figure
+
     def count_order(self, placed_at: int, currency: str, order: Counted, *, sign: int = 1) -> None:
         """Put an order in, or take it out with ``sign`` -1."""
         if not order.counts:
@@ -139,6 +167,12 @@ class Rollup:
         day = self._day(minute)
         self.sums[CLICK_DAY][(day,)][0] += count
         self.sums[CLICK_MONTH][sharer, day[:-3]][0] += count
+
+    def count_link_clicks(self, minute: int, sharer: int, link: int, place: Place, count: int) -> None:
+        """Put in the clicks of one minute since 1970 on one link; ``place`` is where it is shared."""
+        self.count_clicks(minute, sharer, count)
+        self.sums[CLICK_LINK][sharer, link][0] += count
+        self.sums[CLICK_CHANNEL][self._day(minute)[:-3], *place][0] += count
 
     def rows(self, name: str) -> list[tuple[Key, list[int]]]:
         """Return the rows of one rollup that are not all zero, in the order of their keys."""

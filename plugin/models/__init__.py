@@ -14,18 +14,37 @@ from plugin.models.payout import payout, payout_item, payout_lot
 from plugin.models.person import person, sharer, standing
 from plugin.models.product import product
 from plugin.models.program import note, payout_way, program
-from plugin.models.rollup import ROLLUPS, click_day, click_month, sharer_month, sharer_total, shop_day
+from plugin.models.rollup import (
+    ORDER_PARTS,
+    ROLLUPS,
+    channel_month,
+    click_channel,
+    click_day,
+    click_link,
+    click_month,
+    order_credit,
+    product_month,
+    report_place,
+    sharer_month,
+    sharer_total,
+    shop_day,
+    sold_product,
+)
 from plugin.models.shop import plan, shop
 from plugin.models.task import task
 
 __all__ = [
+    "ORDER_PARTS",
     "ROLLUPS",
     "account",
     "api_token",
     "attempt",
     "chain",
+    "channel_month",
     "click",
+    "click_channel",
     "click_day",
+    "click_link",
     "click_month",
     "coupon",
     "decision",
@@ -47,6 +66,7 @@ __all__ = [
     "metadata",
     "note",
     "order_code",
+    "order_credit",
     "order_state",
     "orders",
     "owner",
@@ -57,14 +77,17 @@ __all__ = [
     "person",
     "plan",
     "product",
+    "product_month",
     "program",
     "refusal",
+    "report_place",
     "session",
     "sharer",
     "sharer_month",
     "sharer_total",
     "shop",
     "shop_day",
+    "sold_product",
     "standing",
     "task",
     "ticket",

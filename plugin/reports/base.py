@@ -5,6 +5,7 @@ Reports read rollups, balances and names, never orders, transfers or clicks: wha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Label, Table, and_, literal, not_, or_, select, tuple_
@@ -45,7 +46,9 @@ class Asked:
 class Report(Protocol):
     """One report. ``key`` names the columns that tell its rows apart, the last of them ``currency``.
 
-    ``filters`` are those of Asked that it knows. Rows come with the greatest keys first, but currencies from A to Z.
+    ``filters`` are those of Asked that it knows; of one by months, ``since`` and ``until`` are months. ``is_followed``
+    is one whose sums are kept after the orders are settled. Rows come with the greatest keys first, but currencies from
+    A to Z.
     """
 
     @property
@@ -63,6 +66,9 @@ class Report(Protocol):
     @property
     def filters(self) -> Sequence[str]: ...
 
+    @property
+    def is_followed(self) -> bool: ...
+
     def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]: ...
 
 
@@ -74,6 +80,21 @@ def figures_of(rollup: str, about: Mapping[str, str]) -> list[Column]:
 def own_currency(asked: Asked) -> Label[str]:
     """Return the currency in whose rows that stands what has none."""
     return literal(asked.currency).label("currency")
+
+
+def within(column: ColumnElement[str], asked: Asked) -> list[ColumnElement[bool]]:
+    """Return the conditions that a day or a month is in the asked period."""
+    wanted = [column == asked.month] if asked.month else []
+    wanted += [column >= asked.since] if asked.since else []
+    return [*wanted, *([column <= asked.until] if asked.until else [])]
+
+
+def percent(part: int, whole: int) -> str | None:
+    """Return a share in percent with two places, half to even; None of nothing."""
+    if not whole:
+        return None
+    hundredths = round(Fraction(part * 10_000, whole))
+    return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def not_all_zero(table: Table, rollup: str) -> ColumnElement[bool]:

@@ -1,14 +1,13 @@
 """The sales formula by months: clicks × conversion × order value = sales by sharers, and how many buyers were new."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Connection, func
 
 from plugin.domain.rollup import CLICK_DAY, SHOP_DAY
 from plugin.models import click_day, shop_day
-from plugin.reports.base import Asked, Column, first, joined, not_all_zero, own_currency
+from plugin.reports.base import Asked, Column, first, joined, not_all_zero, own_currency, percent
 
 _SUMMED = ("orders", "credited", "new_buyers", "net")
 
@@ -17,7 +16,8 @@ class SalesFormula:
     name = "sales-formula"
     about = "A shop's months as the sales formula: clicks, conversion, order value, sales; newest first"
     key = ("month", "currency")
-    filters = ("month",)
+    filters = ("month", "since", "until")
+    is_followed = False
     columns = (
         Column("month", "month", "In the shop's time zone."),
         Column("currency", "currency", "Of all amounts in the row."),
@@ -42,7 +42,11 @@ class SalesFormula:
 
 
 def _within(table: Any, asked: Asked) -> list[Any]:
-    return [table.c.day >= f"{asked.month}-01", table.c.day <= f"{asked.month}-31"] if asked.month else []
+    """Return the conditions that a day is in the asked months; any day of a month comes before its 32nd."""
+    since = max(filter(None, (asked.month, asked.since)), default=None)
+    until = min(filter(None, (asked.month, asked.until)), default=None)
+    wanted = [table.c.day >= f"{since}-01"] if since else []
+    return [*wanted, *([table.c.day < f"{until}-32"] if until else [])]
 
 
 def _reckoned(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -51,18 +55,10 @@ def _reckoned(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         **row,
         **whole,
-        "conversion": _percent(credited, whole["clicks"]),
+        "conversion": percent(credited, whole["clicks"]),
         "order_value": whole["net"] // credited if credited else 0,
-        "new_share": _percent(whole["new_buyers"], whole["orders"]),
+        "new_share": percent(whole["new_buyers"], whole["orders"]),
     }
-
-
-def _percent(part: int, whole: int) -> str | None:
-    """Return a share in percent with two places, half to even."""
-    if not whole:
-        return None
-    hundredths = round(Fraction(part * 10_000, whole))
-    return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 REPORT = SalesFormula()

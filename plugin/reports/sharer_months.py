@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from plugin.domain.rollup import CLICK_MONTH, SHARER_MONTH
 from plugin.models import click_month, sharer_month
-from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency
+from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency, within
 
 _ABOUT = {
     "orders": "Orders placed that month that the sharer gets and that count now.",
@@ -22,7 +22,8 @@ class SharerMonths:
     name = "sharer-months"
     about = "The months of a shop's sharers, newest first"
     key = ("month", "sharer", "currency")
-    filters = ("month",)
+    filters = ("month", "since", "until")
+    is_followed = False
     columns = (
         Column("month", "month", "In the shop's time zone."),
         Column("sharer", "sharer", "The sharer's id."),
@@ -37,8 +38,7 @@ class SharerMonths:
             (sharer_month, SHARER_MONTH, sharer_month.c.currency),
             (click_month, CLICK_MONTH, own_currency(asked)),
         ):
-            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup)]
-            where += [table.c.month == asked.month] if asked.month else []
+            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup), *within(table.c.month, asked)]
             figures = [column for column in table.c if column.name not in ("shop_id", "sharer_id", *self.key)]
             key = (table.c.month, table.c.sharer_id.label("sharer"), currency)
             parts.append(first(connection, asked, key, figures, *where))

@@ -19,6 +19,7 @@ class Sharers:
     about = "A shop's sharers with all they ever sold and what they have, newest first"
     key = ("sharer", "currency")
     filters = ()
+    is_followed = False
     columns = (
         Column("sharer", "sharer", "The sharer's id."),
         Column("currency", "currency", "Of all amounts in the row."),

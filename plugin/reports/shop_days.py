@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from plugin.domain.rollup import CLICK_DAY, SHOP_DAY
 from plugin.models import click_day, shop_day
-from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency
+from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency, within
 
 _ABOUT = {
     "orders": "Orders placed that day that count now: paid, not cancelled, no test, since the shop's start.",
@@ -27,6 +27,7 @@ class ShopDays:
     about = "A shop's days, newest first"
     key = ("day", "currency")
     filters = ("since", "until")
+    is_followed = False
     columns = (
         Column("day", "day", "In the shop's time zone."),
         Column("currency", "currency", "Of all amounts in the row."),
@@ -41,8 +42,7 @@ class ShopDays:
             (click_day, CLICK_DAY, own_currency(asked)),
         ):
             where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup)]
-            where += [table.c.day >= asked.since] if asked.since else []
-            where += [table.c.day <= asked.until] if asked.until else []
+            where += within(table.c.day, asked)
             figures = [column for column in table.c if column.name not in ("shop_id", *self.key)]
             parts.append(first(connection, asked, (table.c.day, currency), figures, *where))
         return list(joined(asked, self.columns, *parts))

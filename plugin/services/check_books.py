@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, Table, case, func, or_, select, text
 
 from plugin.database import among
 from plugin.domain import payout as payout_states
 from plugin.domain.ledger import EDGES, HELD, IN_FLIGHT, PAID, PAYABLE, PENDING, SHARER_PURPOSES, SHOP_PURPOSES
-from plugin.domain.rollup import COUNTED, counted
+from plugin.domain.rollup import COUNTED, Rollup, counted
 from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
 from plugin.domain.settlement import standing as reckon_standing
 from plugin.errors import BadSignature, Conflict, Malformed
@@ -43,6 +44,7 @@ from plugin.models import (
 from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac
+from plugin.services.order_parts import Parts, differing, place_now, rows_of, stored_parts
 from plugin.services.process_inbox import unseal
 from plugin.services.rollups import differences
 from plugin.services.roster import load_known, load_order_facts, load_plans
@@ -94,6 +96,7 @@ def check_books(context: Context) -> Report:
         _check_guards(connection, report)
         for row in connection.execute(select(shop).order_by(shop.c.id)).all():
             check = _ShopCheck(context, connection, row, report)
+            check.counts = Rollup(ZoneInfo(row.timezone))
             check.run()
             check.check_rollups()
     return report
@@ -106,6 +109,7 @@ def check_shop(context: Context, shop_id: int, told: Told) -> Report:
         row = connection.execute(select(shop).where(shop.c.id == shop_id)).one()
         _check_guards(connection, report)
         check = _ShopCheck(context, connection, row, report, told)
+        check.counts = Rollup(ZoneInfo(row.timezone))
         check.run()
         check.check_rollups()
     return report
@@ -161,6 +165,8 @@ class _ShopCheck:
         self.key = context.keys.mac_key(PURPOSE)
         self.plans = load_plans(connection, row.id)
         self._told, self._done, self._total = told, 0, 0
+        self.counts: Rollup | None = None  # by which what orders are counted as is checked, where it is
+        self.place = place_now(connection, row.id)
 
     def run(self) -> None:
         self._total = self._count() if self._told else 0
@@ -304,13 +310,14 @@ class _ShopCheck:
         deriving = Deriving(self.plans, self._known(told), told, starts_at=self.shop.starts_at)
         booked = self._booked([row.id for row in rows])
         cached = self._cached_lots([row.id for row in rows])
+        parts = stored_parts(self.connection, [row.id for row in rows]) if self.counts else {}
         for row in rows:
             record = records[row.id]
             if not record.states:
                 self._note(f"order {row.ref} has no state: its normal forms are gone")
                 continue
             try:
-                self._check_order(record, deriving, booked.get(row.id, {}), cached.get(row.id, {}))
+                self._check_order(record, deriving, booked.get(row.id, {}), cached.get(row.id, {}), parts)
             except (Malformed, LookupError, ValueError) as error:
                 self._note(f"order {row.ref} cannot be derived: {type(error).__name__}")
 
@@ -345,7 +352,7 @@ class _ShopCheck:
         for one in self.connection.execute(
             select(decision).where(among(decision.c.order_id, ids)).order_by(decision.c.position)
         ):
-            records[one.order_id].decision = one.body
+            records[one.order_id].decision, records[one.order_id].decided_at = one.body, one.position
         return records
 
     def _chains_of(self, records: Mapping[int, "_Told"]) -> dict[int, "_Told"]:
@@ -370,7 +377,9 @@ class _ShopCheck:
             sharers=named,
         )
 
-    def _check_order(self, record: "_Told", deriving: Deriving, booked: Lots, cached: Lots) -> None:
+    def _check_order(
+        self, record: "_Told", deriving: Deriving, booked: Lots, cached: Lots, parts: Mapping[int, Parts]
+    ) -> None:
         row, story = record.row, record.story(None)
         decision, is_late = deriving.in_force(record)
         body = encode_decision(decision)
@@ -399,6 +408,10 @@ class _ShopCheck:
         )
         if said != must or stories.unpack(row.now).text != now.text:
             self._note(f"order {row.ref}: its row is not what its states and facts say")
+        if self.counts is not None and record.changed_at <= self.place:  # else it is still to be counted
+            theirs = rows_of(self.counts, row, story, decision, stand.outcome.now, count)
+            if differing({row.id: theirs}, {row.id: parts[row.id]} if row.id in parts else {}):
+                self._note(f"order {row.ref} is not counted by product and channel as it must be")
 
     def _check_lot(
         self,
@@ -604,3 +617,10 @@ class _Told(Record):
 
     row: Any = None
     decision: str | None = None
+    decided_at: int = 0
+
+    @property
+    def changed_at(self) -> int:
+        """Return the position at which anything that the reports count was written last."""
+        told = (*self.states, *self.deletions, *self.lookups)
+        return max([self.decided_at, *(position for position, _ in told)])

@@ -1,4 +1,4 @@
-"""Doing all that is due: the inbox, the tasks it made, what these brought into it, and the events to be sent."""
+"""Doing all that is due: the inbox, the tasks it made, what these brought into it, the events and the reports."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ from plugin.services import (
     watch_books,
 )
 from plugin.services.context import Context
+from plugin.services.follow_orders import follow_orders
 from plugin.services.process_inbox import Tally, drain
 from plugin.services.run_tasks import Kind, run_one, run_tasks
 from plugin.services.send_events import send_events
@@ -55,7 +56,7 @@ def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], 
     """Process the inbox, do the tasks and send the events until nothing is due; return what the inbox gave.
 
     They take turns, for the inbox may be long and the servers outside slow. Where not ``until_idle``, what comes into
-    the inbox during its turn is left for later.
+    the inbox during its turn is left for later. Reports come last: while the inbox is long, they can wait.
     """
     total = Tally()
     while not stopped():
@@ -64,8 +65,9 @@ def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], 
         total.add(drain(context, until_idle=until_idle, stopped=is_over))
         done = run_tasks(context, KINDS, stopped=is_over).done
         sent = send_events(context, stopped=stopped)
+        behind = not is_over() and follow_orders(context, stopped=stopped)
         long = 0 if stopped() else run_one(context, LONG).done
-        if not (done or sent or long or is_over()):
+        if not (done or sent or behind or long or is_over()):
             break
     return total
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from plugin import shops
 from plugin.domain.facts import SUSPENDED
 from plugin.domain.moment import DAY
-from plugin.domain.rollup import MINUTE, Rollup
+from plugin.domain.rollup import MINUTE, Place, Rollup, place_of
 from plugin.errors import Unavailable
 from plugin.forks import watch_forks
 from plugin.models import fact, link, link_coupon, shop
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 # -- clicks ------------------------------------------------------------------------------------------------------------
 
 ClickRow = tuple[int, int, bytes, int, bytes]
-Queued = tuple[ClickRow, int]  # the row, and whose link it is
+Queued = tuple[ClickRow, int, Place]  # the row, and whose link it is and where it is shared
 
 
 class ClickRecorder:
@@ -90,14 +90,23 @@ class ClickRecorder:
         self._flush()
 
     def add(
-        self, *, shop_id: int, link_id: int, sharer_id: int, click: bytes, at: int, address: str, user_agent: str
+        self,
+        *,
+        shop_id: int,
+        link_id: int,
+        sharer_id: int,
+        click: bytes,
+        at: int,
+        address: str,
+        user_agent: str,
+        place: Place = ("", ""),
     ) -> None:
         """Queue a click; where the queue is full it is dropped and counted. The address itself is not kept."""
         rows = self._rows
         if len(rows) >= CLICKS_MAX:
             self.dropped += 1
             return
-        rows.append(((shop_id, link_id, click, at, self._visitor(at, address, user_agent)), sharer_id))
+        rows.append(((shop_id, link_id, click, at, self._visitor(at, address, user_agent)), sharer_id, place))
         if self._thread is None and not self._stopped:
             self.start()
         if len(rows) >= BATCH and not self._full.is_set():
@@ -127,7 +136,7 @@ class ClickRecorder:
                 batch = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
                 try:
                     with self._context.database.writing() as connection:
-                        _insert(connection, [row for row, _ in batch])
+                        _insert(connection, [row for row, _, _ in batch])
                         self._count(connection, batch)
                 except Exception as error:  # the recorder must live on, whatever it was
                     _log.error("%d clicks could not be written and wait: %s", len(batch), type(error).__name__)
@@ -139,11 +148,11 @@ class ClickRecorder:
     def _count(self, connection: Connection, batch: Sequence[Queued]) -> None:
         """Count the clicks in the rollups; last, because other processes wait for the rows that this one adds to."""
         rollups: dict[int, Rollup] = {}
-        minutes = Counter((row[0], row[3] // MINUTE, sharer) for row, sharer in batch)
-        for (shop_id, minute, sharer), number in minutes.items():
+        minutes = Counter((row[0], row[3] // MINUTE, sharer, row[1], place) for row, sharer, place in batch)
+        for (shop_id, minute, sharer, link_id, place), number in minutes.items():
             if shop_id not in rollups:
                 rollups[shop_id] = Rollup(self._zone(connection, shop_id))
-            rollups[shop_id].count_clicks(minute, sharer, number)
+            rollups[shop_id].count_link_clicks(minute, sharer, link_id, place, number)
         for shop_id, rollup in sorted(rollups.items(), key=lambda item: item[0]):
             add_rollup(connection, shop_id, rollup)
 
@@ -182,6 +191,7 @@ class ShareLink:
     shop_id: int
     number: int
     sharer_id: int
+    place: Place
     created_at: int
     page: str | None  # by which the product it leads to is known; None where it leads to none
     stem: str  # the target with the UTM parameters; it always has a query
@@ -368,6 +378,7 @@ def _share_link(rows: Sequence[Row[Any]], known: _Shop, now: int) -> ShareLink:
         shop_id=row.shop_id,
         number=row.number,
         sharer_id=row.sharer_id,
+        place=place_of(row.channel, row.campaign),
         created_at=row.created_at,
         page=adapter.page_of(stem) if isinstance(adapter, Catalogued) else None,
         stem=stem,

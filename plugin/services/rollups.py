@@ -1,7 +1,9 @@
 """Rollups in the database: added to by whoever writes an order, a transfer or a click, and derived anew to be checked.
 
 What is stored is never trusted by what derives: that reads orders, transfers and clicks alone, one sharer at a time, so
-its memory grows with a sharer's months and a shop's days and not with orders or sharers.
+its memory grows with a sharer's months, a shop's days and its channels' months, and not with orders or sharers. The
+sums by product and by channel are held against what each order is counted as there, by the database itself; whether
+that is right of each order is seen where the order is derived.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +16,13 @@ from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select, union_all
 
 from plugin.domain.money import DIGITS, format_minor
 from plugin.domain.rollup import (
+    CLICK_CHANNEL,
     CLICK_DAY,
+    CLICK_LINK,
     CLICK_MONTH,
     COUNTED,
     FIGURES,
@@ -30,13 +34,14 @@ from plugin.domain.rollup import (
     Counted,
     Key,
     Rollup,
+    place_of,
 )
-from plugin.models import ROLLUPS, click, link, orders, transfer
+from plugin.models import ORDER_PARTS, ROLLUPS, click, link, orders, transfer
 from plugin.services.public_id import SHARER, show
 
 FETCHED = 2_000  # rows that are read at once
-_BY_SHARER = (SHARER_TOTAL, SHARER_MONTH, CLICK_MONTH)
-_BY_DAY = (SHOP_DAY, CLICK_DAY)
+_BY_SHARER = (SHARER_TOTAL, SHARER_MONTH, CLICK_MONTH, CLICK_LINK)
+_BY_TIME = (SHOP_DAY, CLICK_DAY, CLICK_CHANNEL)
 Rows = list[tuple[Key, list[int]]]
 
 
@@ -139,8 +144,27 @@ def _differences(fetch: "Fetch", shop: Row[Any]) -> Iterator[Difference]:
         for name in _BY_SHARER:
             yield from _compare(name, stored[name], rollup.sums[name])
             rollup.sums[name].clear()
-    for name in _BY_DAY:
+    for name in _BY_TIME:
         yield from _compare(name, dict(what for _, _, what in _stored(fetch, shop.id, name)), rollup.sums[name])
+    for name in ORDER_PARTS:
+        for row in fetch(_unlike_parts(shop.id, name)):
+            sums = [int(sum) for sum in row[-2 * len(FIGURES[name]) :]]
+            yield Difference(name, tuple(row[: -len(sums)]), sums[: len(sums) // 2], sums[len(sums) // 2 :])
+
+
+def _unlike_parts(shop_id: int, name: str) -> Select[Any]:
+    """Return the query for the rows of a rollup that are not the sums of what the orders are counted as."""
+    keys = [column.name for column in ROLLUPS[name].primary_key if column.name != "shop_id"]
+    zero: ColumnElement[int] = literal_column("0")
+    sides = []
+    for is_booked, table in ((True, ROLLUPS[name]), (False, ORDER_PARTS[name])):
+        booked = [(table.c[one] if is_booked else zero).label(f"{one}_booked") for one in FIGURES[name]]
+        must = [(zero if is_booked else table.c[one]).label(f"{one}_must") for one in FIGURES[name]]
+        sides.append(select(*(table.c[key] for key in keys), *booked, *must).where(table.c.shop_id == shop_id))
+    both = union_all(*sides).subquery()
+    sums = [(func.sum(both.c[f"{one}_booked"]), func.sum(both.c[f"{one}_must"])) for one in FIGURES[name]]
+    wanted = select(*(both.c[key] for key in keys), *(one for one, _ in sums), *(other for _, other in sums))
+    return wanted.group_by(*(both.c[key] for key in keys)).having(or_(*(one != other for one, other in sums)))
 
 
 def _compare(
@@ -190,12 +214,14 @@ def _transfers(fetch: Fetch, shop_id: int) -> Iterator[Item]:
 
 def _clicks(fetch: Fetch, shop_id: int) -> Iterator[Item]:
     minute = click.c.at // literal_column(str(MINUTE))
+    named = (link.c.sharer_id, link.c.id, link.c.channel, link.c.campaign)
     wanted = (
-        select(link.c.sharer_id, minute.label("minute"), func.count().label("clicks"))
+        select(*named, minute.label("minute"), func.count().label("clicks"))
         .join(click, click.c.link_id == link.c.id)
         .where(link.c.shop_id == shop_id)
-        .group_by(link.c.sharer_id, minute)
+        .group_by(*named, minute)
         .order_by(link.c.sharer_id)
     )
     for row in fetch(wanted):
-        yield row.sharer_id, "count_clicks", (row.minute, row.sharer_id, row.clicks)
+        place = place_of(row.channel, row.campaign)
+        yield row.sharer_id, "count_link_clicks", (row.minute, row.sharer_id, row.id, place, row.clicks)

@@ -23,6 +23,7 @@ from plugin.services.change_sharers import add_note, list_notes
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import NewSharer, change_sharer, enrol_sharer, statuses_of
 from plugin.services.find_leaks import USES_MIN
+from plugin.services.follow_orders import follow_orders
 from plugin.services.invite_sharers import invite_sharers
 from plugin.services.issue_link import issue_link
 from plugin.services.keep_payout_way import BANK, find_payout_way, keep_payout_way
@@ -141,6 +142,8 @@ def seed_demo(context: Context, doors: Doors, clock: Clock) -> dict[str, Any]:
     seeded.processed += drain(context).done
     release_holds(context, actor=ACTOR)
     _add_what_needs_an_owner(context, demo)
+    while follow_orders(context):
+        pass
     return {"shop": demo.key, "sent": seeded.sent, "processed": seeded.processed, "paid": seeded.paid}
 
 

@@ -401,7 +401,7 @@ def test_of_two_rebuilds_at_once_one_mends(world: World, told: Shop, monkeypatch
 # --- what a page costs ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["shop-days", "sharers", "sharer-months"])
+@pytest.mark.parametrize("name", ["shop-days", "sharers", "sharer-months", "products", "channels"])
 def test_a_report_reads_no_orders_transfers_or_clicks(world: World, told: Shop, name: str) -> None:
     said: list[str] = []
     engine = world.context.database.engine
