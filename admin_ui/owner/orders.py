@@ -13,7 +13,7 @@ from plugin.errors import BadRequest, NotFound
 from plugin.languages import mark
 from plugin.services.decide_by_hand import attribute_by_hand, hold_order
 from plugin.services.explain_order import explain_order
-from plugin.services.find_orders import find_order, find_orders
+from plugin.services.find_orders import find_order, find_orders, show_whose
 from plugin.services.find_sharers import Sought, find_sharers
 from plugin.services.show_sharer import find_sharer
 
@@ -32,16 +32,29 @@ _HELD = said("held", mark("Its commissions are kept back until you decide."))
 
 @page("/<shop>/orders", menu=Menu(mark("Orders"), "shopping-bag", 30))
 def orders(desk: Desk) -> Answer:
-    """Every order that was told, the last placed first."""
-    text, state, after = typed("q"), typed("state"), cursors(2)
+    """Every order that was told, or those that a sharer gets, the last placed first."""
+    text, state, name, after = typed("q"), typed("state"), typed("sharer"), cursors(2)
     state = state if state in ORDER_STATES else ""
-    before = (after[0], after[1]) if after else None
-    found = find_orders(desk.context, desk.shop_id, text=text, state=state, before=before, limit=PAGE)
-    following = found["next"] and url_for(
-        "owner.orders", shop=desk.shop_key, q=text or None, state=state or None, after=found["next"]
+    whose = show_whose(desk.context, desk.shop_id, name) if name else None
+    found = find_orders(
+        desk.context,
+        desk.shop_id,
+        text=text,
+        state=state,
+        sharer_id=whose.number if whose else None,
+        before=(after[0], after[1]) if after else None,
+        limit=PAGE,
     )
+    sought: dict[str, Any] = {"q": text or None, "state": state or None, "sharer": name or None}
+    following = found["next"] and url_for("owner.orders", shop=desk.shop_key, after=found["next"], **sought)
     return show(
-        "owner/orders.html", found=found, text=text, state=state, states=ORDER_STATES, following=following
+        "owner/orders.html",
+        found=found,
+        text=text,
+        state=state,
+        whose=whose,
+        states=ORDER_STATES,
+        following=following,
     )
 
 

@@ -15,6 +15,7 @@ from plugin.database import again
 from plugin.services.decide_by_hand import attribute_by_hand, hold_order
 from plugin.services.manage_access import Caller, shop_of
 from plugin.services.show_order import list_orders, show_order, show_receipt
+from plugin.services.show_sharer import find_sharer
 
 blueprint = Blueprint("orders", "Orders as the shop stated them, and what they earn whom")
 
@@ -28,14 +29,18 @@ class OrderId(BaseConverter):
 
 
 @blueprint.operation(
-    "GET", "/orders", scope="read", query=schemas.ShopPageQuery, gives=schemas.OrderPage, problems=(404,)
+    "GET", "/orders", scope="read", query=schemas.OrderPageQuery, gives=schemas.OrderPage, problems=(404,)
 )
 def get_orders(caller: Caller, query: dict[str, Any]) -> dict[str, Any]:
-    """List a shop's orders, the last placed first."""
+    """List a shop's orders, the last placed first; with `sharer` those that a sharer gets.
+
+    Whose an order is stands here a moment after it was settled.
+    """
     cursor = cursor_numbers(query.get("cursor"), count=2)
     shop_id = shop_of(context(), caller, query["shop"])
     before = (cursor[0], cursor[1]) if cursor else None
-    return list_orders(context(), shop_id, before=before, limit=query["limit"])
+    sharer_id = find_sharer(context(), query["sharer"], shop_id=shop_id).id if "sharer" in query else None
+    return list_orders(context(), shop_id, sharer_id=sharer_id, before=before, limit=query["limit"])
 
 
 @blueprint.operation(

@@ -12,6 +12,7 @@ from plugin.models import click_month, fact, link, payout, payout_item, person, 
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import current_codes
+from plugin.services.show_link import select_links
 
 LINKS_SHOWN = 100
 
@@ -35,7 +36,7 @@ class Whole:
     stood: Sequence[Stood]
     inviter: tuple[str, str | None] | None
     codes: Sequence[str]
-    links: Sequence[Row[Any]]
+    links: Sequence[Row[Any]]  # with the clicks on each
     orders: int
     clicks: int
 
@@ -66,7 +67,7 @@ def see_sharer(context: Context, shop_id: int, name: str) -> Whole:
             inviter=None if stood[0].inviter is None else _called(connection, stood[0].inviter),
             codes=current_codes(connection, [number]).get(number, ()),
             links=connection.execute(
-                select(link).where(link.c.sharer_id == number).order_by(link.c.id.desc()).limit(LINKS_SHOWN)
+                select_links(number).order_by(link.c.id.desc()).limit(LINKS_SHOWN)
             ).all(),
             orders=orders,
             clicks=clicks,

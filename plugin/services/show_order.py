@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
 
 from plugin.database import among
 from plugin.domain import attribution, ledger, payout
@@ -17,7 +17,7 @@ from plugin.domain.money import Exact, format_minor, round_to_minor, spread, ste
 from plugin.domain.order import Order, Story
 from plugin.domain.plan import Plan
 from plugin.errors import InvariantBroken, NotFound
-from plugin.models import fact, lot, orders, payout_item, payout_lot, plan
+from plugin.models import fact, lot, order_credit, orders, payout_item, payout_lot, plan
 from plugin.services import stories
 from plugin.services.context import Context
 from plugin.services.public_id import SHARER, show, show_optional
@@ -57,17 +57,32 @@ def show_order(context: Context, shop_id: int, ref: str) -> dict[str, Any]:
         return _show(_find(connection, shop_id, orders.c.ref == ref))
 
 
-def list_orders(context: Context, shop_id: int, *, before: tuple[int, int] | None, limit: int) -> dict[str, Any]:
-    """Return a page of a shop's orders, the last placed first; ``before`` is (placed_at, our number)."""
-    placed_at, number = orders.c.placed_at, orders.c.id
-    wanted = select(orders).where(orders.c.shop_id == shop_id).order_by(placed_at.desc(), number.desc())
-    if before is not None:
-        # The first condition says nothing new; by it an index leads to the place, instead of past all that is newer.
-        wanted = wanted.where(placed_at <= before[0], or_(placed_at < before[0], number < before[1]))
+def list_orders(
+    context: Context, shop_id: int, *, sharer_id: int | None, before: tuple[int, int] | None, limit: int
+) -> dict[str, Any]:
+    """Return a page of a shop's orders, of all or of those a sharer gets, the last placed first."""
+    wanted = select_orders(shop_id, sharer_id=sharer_id, before=before)
     with context.database.reading() as connection:
         rows = connection.execute(wanted.limit(limit + 1)).all()
         seen = _see(connection, shop_id, rows[:limit])
     return {"items": [_show(one) for one in seen], "next": cursor_of(rows, limit)}
+
+
+def select_orders(shop_id: int, *, sharer_id: int | None, before: tuple[int, int] | None) -> Select[Any]:
+    """Return the query for a shop's orders, the last placed first, beyond ``before``, (placed_at, our number).
+
+    Which a sharer gets is known of the orders that are counted for the reports, a moment after they are settled.
+    """
+    wanted = select(orders).where(orders.c.shop_id == shop_id)
+    placed_at, number = orders.c.placed_at, orders.c.id
+    if sharer_id is not None:
+        placed_at, number = order_credit.c.placed_at, order_credit.c.order_id
+        wanted = wanted.join(order_credit, order_credit.c.order_id == orders.c.id)
+        wanted = wanted.where(order_credit.c.sharer_id == sharer_id)
+    if before is not None:
+        # The first condition says nothing new; by it an index leads to the place, instead of past all that is newer.
+        wanted = wanted.where(placed_at <= before[0], or_(placed_at < before[0], number < before[1]))
+    return wanted.order_by(placed_at.desc(), number.desc())
 
 
 def cursor_of(rows: Sequence[Row[Any]], limit: int) -> str | None:

@@ -190,3 +190,46 @@ def test_no_order_of_another_shop_is_seen_or_given(shop: Shop, owner: Browser, w
     foreign = other.sharer("dora")
     answer = owner.post(f"{root(shop)}/none/attribution", {"sharer": foreign, "reason": "x"}, expect=422)
     assert "There is no such sharer" in answer.get_data(as_text=True)
+
+
+def test_the_orders_of_a_sharer_are_listed_page_by_page(world: World, shop: Shop, owner: Browser) -> None:
+    alice, head = "shr_2", "shr_1"
+    own = ["#expected", "#reversed", "#held", "#pending", "#payable", "#paid"]
+    page = owner.get(f"{root(shop)}?sharer={alice}")
+    assert listed(page) == own and "Only the orders of alice." in page
+    assert f"/{shop.key}/orders?sharer={alice}" in owner.get(f"/admin/{shop.key}/sharers/{alice}")
+    assert listed(owner.get(f"{root(shop)}?sharer={alice}&state=held")) == ["#held"]
+    assert listed(owner.get(f"{root(shop)}?sharer={alice}&q=none")) == []
+    empty = owner.get(f"{root(shop)}?sharer={head}")  # who invited her gets none of them
+    assert listed(empty) == [] and "No order fits" in empty
+    found, following = [], ""
+    while following is not None:
+        path = f"/orders?shop={shop.key}&sharer={alice}&limit=2{following and f'&cursor={following}'}"
+        said = world.call("GET", path, expect=200)
+        found, following = found + [one["number"] for one in said["items"]], said["next"]
+    assert found == own
+    body = {"shop": shop.key, "sharer": head, "reason": "it was hers"}
+    world.call("POST", "/orders/paid/attribution", body, expect=200)
+    assert "Counted are the orders up to" in owner.get(f"{root(shop)}?sharer={head}")
+    world.work()
+    page = owner.get(f"{root(shop)}?sharer={head}")
+    assert listed(page) == ["#paid"] and "Counted are" not in page
+
+
+def test_nobody_s_orders_and_another_shop_s_sharers_are_not_there(world: World, shop: Shop, owner: Browser) -> None:
+    other = world.shop(url="https://other.example.com")
+    theirs = other.sharer("zoe")
+    for name in (theirs, "shr_99", "x", "shr_0", "shr_" + "9" * 30):
+        owner.get(f"{root(shop)}?sharer={name}", expect=404)
+        world.call("GET", f"/orders?shop={shop.key}&sharer={name}", expect=404)
+
+
+def test_the_orders_of_a_sharer_with_many_are_pages(world: World, shop: Shop, owner: Browser) -> None:
+    for number in range(60):
+        shop.deliver(shop.order(f"m{number}", codes=["A"]))
+    world.work()
+    page = owner.get(f"{root(shop)}?sharer=shr_2")
+    assert len(listed(page)) == 50
+    following = unescape(page.split('<p class="row"><a class="button" href="')[1].partition('"')[0])
+    assert "sharer=shr_2" in following
+    assert len(set(listed(page)) | set(listed(owner.get(following)))) == 66

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from plugin.models import product
 from plugin.models import shop as shops
-from tests.admin_ui.desk import Browser
+from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.seat import sharer_browser
 from tests.world import Shop, World
 
@@ -111,3 +111,19 @@ def test_links_of_others_and_of_the_suspended_are_not_shared(shop: Shop, alice: 
     assert own["share_url"] not in alice.get(f"/me/{shop.key}/links/{own['id']}") + alice.get(f"/me/{shop.key}/share")
     know(shop, tea("one"))
     alice.post(f"/me/{shop.key}/share/product", {"product": "one"}, on=f"/me/{shop.key}/", expect=409)
+
+
+def test_the_clicks_on_each_link_stand_beside_it(world: World, shop: Shop, alice: Browser) -> None:
+    followed, plain = shop.link("shr_1", channel="line"), shop.link("shr_1", channel="blog")
+    for _ in range(3):
+        shop.click(followed)
+    shop.click(plain)
+    world.app.extensions["passalong"].clicks.stop()
+    links = {one["channel"]: one["clicks"] for one in world.call("GET", "/links?sharer=shr_1", expect=200)["items"]}
+    assert (links["line"], links["blog"]) == (3, 1)
+    for page in (
+        alice.get(f"/me/{shop.key}/share"),
+        member(world).get(f"/admin/{shop.key}/sharers/shr_1"),
+    ):
+        assert "3 clicks" in page and "1 click<" in page
+    assert world.call("POST", "/links", {"sharer": "shr_1"}, expect=201)["clicks"] == 0

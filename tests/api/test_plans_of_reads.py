@@ -16,6 +16,7 @@ PAGES = (
     "/sharers/{sharer}/transfers",
     "/orders?shop={shop}",
     "/orders?shop={shop}&limit=2&cursor={cursor}",
+    "/orders?shop={shop}&sharer={sharer}&limit=2&cursor={cursor}",
     "/orders/7?shop={shop}",
     "/orders/7/receipt?shop={shop}",
     "/events?after=3",
