@@ -236,7 +236,7 @@ def keys() -> None:
 
 @main.group()
 def rollups() -> None:
-    """The sums by day, sharer and month that reports read."""
+    """The sums by day, month, sharer, product, channel and link that reports and pages read."""
 
 
 class _HostCommands(Commands):

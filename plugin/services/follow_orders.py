@@ -21,7 +21,7 @@ from plugin.services.context import Context
 from plugin.services.order_parts import changes, count_anew, hold_place
 
 ORDERS = 250  # that are counted at once, or a few more: SQLite's one writer must not be kept from the others for long
-SLICE_SECONDS = 2.0  # how long counting goes on before others have their turn
+SLICE_SECONDS = 0.5  # how long counting goes on before the inbox has its turn again
 _log = logging.getLogger(__name__)
 
 

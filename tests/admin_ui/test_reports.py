@@ -7,6 +7,7 @@ import re
 
 from plugin.services.process_inbox import drain
 from tests.admin_ui.office import Office, plain
+from tests.admin_ui.walk import STATEMENTS_MAX, statements
 from tests.world import World
 
 
@@ -126,3 +127,16 @@ def test_a_period_is_a_tap_and_is_told_as_the_sales_formula(world: World) -> Non
     for report in ("products", "channels", "sharer-months"):
         asked = f"/reports/{report}?shop={shop.key}&since=2026-10&until=2026-10"
         assert {row["month"] for row in world.call("GET", asked, expect=200)["items"]} == {"2026-10"}
+
+
+def test_no_report_and_no_list_of_a_sharer_s_orders_costs_more_than_a_page_may(world: World) -> None:
+    shop = world.shop()
+    shop.plan()
+    shop.click(shop.link(shop.sharer("alice", codes=["A"]), channel="line"))
+    world.app.extensions["passalong"].clicks.stop()
+    shop.told(shop.order(codes=["A"]))
+    browser = Office(world, "viewer").browser
+    reports = ("products", "channels", "sales-formula&since=2026-01&until=2026-12", "shop-days&since=2026-01-01")
+    for path in (*(f"reports?report={report}" for report in reports), "orders?sharer=shr_1", "sharers/shr_1"):
+        asked = statements(world, browser, f"/admin/{shop.key}/{path}")
+        assert 0 < len(asked) <= STATEMENTS_MAX, (path, asked)

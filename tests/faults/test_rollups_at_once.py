@@ -145,7 +145,10 @@ def test_a_worker_that_dies_at_a_rollup_has_booked_nothing(world: World, shop: S
     world.books()
 
 
-@pytest.mark.parametrize("words", ["INSERT INTO pa_click_day", "INSERT INTO pa_click_month"])
+@pytest.mark.parametrize("words", [
+    "INSERT INTO pa_click_day", "INSERT INTO pa_click_month", "INSERT INTO pa_click_link",
+    "INSERT INTO pa_click_channel",
+])  # fmt: skip
 def test_clicks_and_their_counts_are_written_together_or_not_at_all(world: World, shop: Shop, words: str) -> None:
     recorder = world.app.extensions["passalong"].clicks
     recorder.stop()

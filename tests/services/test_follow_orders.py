@@ -12,6 +12,7 @@ from sqlalchemy import event, select, text
 from plugin.models import ORDER_PARTS, metadata
 from plugin.services import follow_orders as service
 from plugin.services.follow_orders import follow_orders
+from plugin.services.order_parts import hold_place
 from plugin.services.process_inbox import drain
 from plugin.services.rebuild_rollups import rebuild_rollups
 from tests.parts_truth import PartsTruth
@@ -299,6 +300,19 @@ def test_several_who_count_while_orders_are_settled_and_rebuilt_count_each_once(
     (row,) = (row for row in read_report(shop, "products") if row["product"] == "p1")
     assert (row["orders"], row["credited"], row["sales"], row["commission"]) == (30, 30, "3000.00", "360.00")
     world.books()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time anyway
+def test_while_one_counts_another_goes_on_without_counting(world: World, shop: Shop) -> None:
+    world.work()
+    kept = stored(world)
+    shop.deliver(shop.order("three"))
+    drain(world.context)
+    with world.context.database.writing() as connection:
+        assert hold_place(connection, 1, wait=False)
+        assert follow_orders(world.context) is False
+        assert stored(world) == kept
+    assert follow_orders(world.context) is False and stored(world) != kept
 
 
 def test_counting_that_fails_in_one_shop_keeps_no_other_waiting(world: World, shop: Shop) -> None:
