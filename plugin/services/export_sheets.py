@@ -48,7 +48,7 @@ class Reading:
 
     def pages(self, wanted: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
         """Yield the rows of a query, some at a time; none is kept."""
-        stream = self.connection.execution_options(stream_results=True, yield_per=READ).execute(wanted)
+        stream = self.connection.execute(wanted, execution_options={"stream_results": True, "yield_per": READ})
         yield from stream.partitions(READ)
 
 
