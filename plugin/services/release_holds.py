@@ -30,14 +30,16 @@ class Released:
         }
 
 
-def release_holds(context: Context, *, now: int | None = None, actor: str = "worker") -> Released:
-    """Release every order whose ``release_at`` is reached at ``now`` and which is not held."""
+def release_holds(
+    context: Context, *, now: int | None = None, shop_id: int | None = None, actor: str = "worker"
+) -> Released:
+    """Release every order, of one shop or of all, whose ``release_at`` is reached at ``now`` and which is not held."""
     moment = context.now() if now is None else now
     with context.database.reading() as connection:
-        shop_ids = connection.execute(select(shop.c.id)).scalars().all()
+        shop_ids = connection.execute(select(shop.c.id)).scalars().all() if shop_id is None else [shop_id]
     total = Released()
-    for shop_id in shop_ids:
-        while again(lambda shop_id=shop_id: _release_some(context, shop_id, moment, actor, total)):  # type: ignore[misc]
+    for one in shop_ids:
+        while again(lambda one=one: _release_some(context, one, moment, actor, total)):  # type: ignore[misc]
             continue
     return total
 

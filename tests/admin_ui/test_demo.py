@@ -134,6 +134,21 @@ def test_a_second_run_finds_all_of_it_done(world: World, key: str) -> None:
     assert world.call("GET", f"/shops/{key}/plan", expect=200)["version"] == 4
 
 
+def test_the_clock_is_set_back_for_the_demo_shop_alone(world: World) -> None:
+    other = world.shop()
+    other.plan()
+    other.sharer("alice", codes=["A"])
+    other.told(other.order("o1", codes=["A"], placed_at="2025-01-01T00:00:00Z", paid_at="2025-01-01T00:00:00Z"))
+    began = world.context.now()
+    world.command("demo")
+    assert other.see("o1")["commissions"][0]["state"] == "pending"  # the worker's to release
+    world.command("release")
+    with world.context.database.reading() as connection:
+        first = connection.execute(select(func.min(transfer.c.written_at)).where(transfer.c.shop_id == 1)).scalar_one()
+    assert began - 60_000_000 < first
+    world.books()
+
+
 def test_nothing_that_the_demo_leaves_fails(world: World, key: str) -> None:
     ask_export(world.context, 1)
     world.work()
