@@ -91,7 +91,7 @@ def test_clicks_by_link_and_channel_are_filled_and_orders_are_left_to_the_worker
     with database.writing() as connection:
         for name in (*made, "pa_report_place"):
             connection.exec_driver_sql(f"DROP TABLE {name}")
-    _migrate_again(database, migrations._scripts(), "0019", monkeypatch)
+    _migrate_again(database, migrations._scripts(), "0017", monkeypatch)
     filled = _rows(database, made)
     assert {name for name, rows in filled.items() if rows} == {"pa_click_link", "pa_click_channel"}
     world.books()  # nothing is expected of what is still to be counted

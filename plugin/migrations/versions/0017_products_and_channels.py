@@ -9,8 +9,8 @@ from alembic import op
 from plugin.domain.rollup import CLICK_CHANNEL, CLICK_LINK, Rollup, place_of
 from plugin.services.rollups import add_rows
 
-revision = "0019"
-down_revision = "0018"
+revision = "0017"
+down_revision = "0016"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 NAME = sa.String(length=255).with_variant(sa.String(length=255, collation="C"), "postgresql")
