@@ -69,12 +69,12 @@ def test_what_one_worker_has_in_hand_is_not_given_to_another(
     """Case 1, of the workers: the lease holds while the work lasts, and ends when its time is over."""
     clock, process, others = world.stop_clock("2026-11-22T12:00:00Z"), process_inbox.process, list[Tally]()
 
-    def slow(context: Any, rows: Any) -> Tally:
+    def slow(context: Any, rows: Any, *ahead: Any) -> Tally:
         monkeypatch.setattr(process_inbox, "process", process)
         others.append(drain(context))
         clock.add(process_inbox.LEASE_SECONDS + 1)
         others.append(drain(context))
-        return process(context, rows)
+        return process(context, rows, *ahead)
 
     monkeypatch.setattr(process_inbox, "process", slow)
     shop.deliver(shop.order("o1", codes=["ALICE10"]))
