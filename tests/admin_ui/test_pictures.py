@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from plugin.models import owner, person, sharer, shop
+from plugin.models import owner, person, sharer
 from plugin.services.manage_access import add_owner
-from plugin.services.seed_demo import seed_demo
 from plugin.services.sessions import open_session
 from plugin.settings import Settings
 from tests.admin_ui.desk import PASSWORD
@@ -32,7 +31,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BYTES_MAX, COLORS = 60_000, 256
 NOW = "2026-11-22T10:00:00Z"
 OWNER, SHARER = "passalong_owner", "passalong_sharer"
-DESK, PHONE = (1280, 800, 1), (390, 780, 2)  # width, height, dots a pixel
+DESK, TALL, PHONE = (1280, 800, 1), (1280, 970, 1), (390, 780, 2)  # width, height, dots a pixel
 SHARES = "navigator.share = async () => {}"  # as on a phone
 
 
@@ -49,17 +48,17 @@ class Picture:
 
 PICTURES = (
     Picture("owner-connect", OWNER, "/admin/{shop}/connect"),
-    Picture("owner-home", OWNER, "/admin/{shop}/"),
+    Picture("owner-home", OWNER, "/admin/{shop}/", screen=TALL),
     Picture("owner-home-phone", OWNER, "/admin/{shop}/", screen=PHONE),
     Picture("owner-plan", OWNER, "/admin/{shop}/plan"),
     Picture("owner-sharers", OWNER, "/admin/{shop}/sharers"),
-    Picture("owner-receipt", OWNER, "/admin/{shop}/orders", r"/admin/[^/]+/orders/demo-1010"),
+    Picture("owner-receipt", OWNER, "/admin/{shop}/orders", r"/admin/[^/]+/orders/demo-1082"),
     Picture("owner-payouts", OWNER, "/admin/{shop}/payouts"),
     Picture("join", None, "/join/{shop}", screen=PHONE),
     Picture("sharer-home", SHARER, "/me/{shop}/", screen=PHONE),
     Picture("sharer-share", SHARER, "/me/{shop}/share", screen=PHONE),
     Picture("sharer-earnings", SHARER, "/me/{shop}/earnings", screen=PHONE),
-    Picture("sharer-why", SHARER, "/me/{shop}/earnings", r"/me/[^/]+/earnings/\d+", PHONE),
+    Picture("sharer-why", SHARER, "/me/{shop}/earnings", r"/me/[^/]+/earnings/\d+(?=[^…]+Order …81<)", PHONE),
     Picture("sharer-payouts", SHARER, "/me/{shop}/payouts", screen=PHONE),
 )
 
@@ -80,13 +79,13 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def demo(world: World) -> Demo:
-    """Make the demo shop as ``passalong demo`` does, at a fixed time."""
+    """Make the demo shop at a fixed time."""
     world.stop_clock(NOW)
     context = world.context
-    seed_demo(context, lambda path, head, body: world.client.post(path, headers=dict(head), data=body).status_code)
+    key = world.command("demo")["shop"]
+    set_program(world, Shop(world, {"key": key, "webhook_secret": ""}), guide_dismissed=True)  # as after the first days
     add_owner(context, "owner@demo.example.com", PASSWORD)
     with context.database.writing() as connection:
-        key = connection.execute(select(shop.c.key).order_by(shop.c.id)).scalars().first()
         first = select(person.c.id).join(sharer, sharer.c.person_id == person.c.id).order_by(sharer.c.id).limit(1)
         guest = connection.execute(first).scalar_one()
         member = connection.execute(select(owner.c.id)).scalar_one()
@@ -94,8 +93,6 @@ def demo(world: World) -> Demo:
             OWNER: open_session(context, connection, owner_id=member, agent="test"),
             SHARER: open_session(context, connection, person_id=guest, agent="test"),
         }
-    assert key is not None
-    set_program(world, Shop(world, {"key": key, "webhook_secret": ""}), guide_dismissed=True)  # as after the first days
     return Demo(key, cookies)
 
 
