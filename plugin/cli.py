@@ -154,7 +154,8 @@ def _open() -> "Context":
 
     mounted = _mounted()
     context = mounted.installation.context if mounted else open_context(_settings())
-    click.get_current_context().call_on_close(context.database.close)
+    if not mounted:  # the host's may be in use beside us, and is closed with its process
+        click.get_current_context().call_on_close(context.database.close)
     _require_current(context)
     return context
 
@@ -174,7 +175,8 @@ def _open_app() -> "tuple[Flask, Installation]":
     mounted = _mounted()
     app = mounted.app if mounted else create_app(_settings())
     installation: Installation = app.extensions[EXTENSION]
-    click.get_current_context().call_on_close(installation.close)
+    if not mounted:
+        click.get_current_context().call_on_close(installation.close)
     return app, installation
 
 
