@@ -5,51 +5,55 @@ with it, on the server.
 """
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from flask import g, request
 
 from admin_ui import access
 from plugin.services import enter_by_host
+from plugin.services.context import Context
 from plugin.services.enter_by_host import HostUser
 from plugin.services.sessions import Guest, Member, end_session, find_guest, find_member
 
+Who = TypeVar("Who", Member, Guest)
 _log = logging.getLogger(__name__)
 
 
 def member_here() -> Member | None:
     """Return which member of the shop is signed in in this browser, or in the host app."""
-    context, token = access.context(), request.cookies.get(access.OWNER_COOKIE.name)
-    found = find_member(context, token) if token else None
-    if found is not None:
-        kept = enter_by_host.keep_member(context, found, _user()) if found.by_host else found
-        if kept is not None:
-            return kept
-        _end(access.OWNER_COOKIE, found.session_id)
-    user = _newcomer()
-    token = None if user is None else enter_by_host.enter_member(context, user, agent=access.agent())
-    if token is None:
-        return None
-    access.give_cookie(access.OWNER_COOKIE, token)
-    begun = find_member(context, token)
-    return None if begun is None else enter_by_host.keep_member(context, begun, user)
+    return _here(access.OWNER_COOKIE, find_member, enter_by_host.keep_member, enter_by_host.enter_member)
 
 
 def guest_here() -> Guest | None:
     """Return which person is signed in in this browser, or in the host app."""
-    context, token = access.context(), request.cookies.get(access.SHARER_COOKIE.name)
-    found = find_guest(context, token) if token else None
+
+    def keep(_context: Context, found: Guest, user: HostUser | None) -> Guest | None:
+        return enter_by_host.keep_guest(found, user)
+
+    return _here(access.SHARER_COOKIE, find_guest, keep, enter_by_host.enter_guest)
+
+
+def _here(
+    cookie: access.Cookie,
+    find: Callable[[Context, str], Who | None],
+    keep: Callable[[Context, Who, HostUser | None], Who | None],
+    enter: Callable[..., str | None],
+) -> Who | None:
+    context, token = access.context(), request.cookies.get(cookie.name)
+    found = find(context, token) if token else None
     if found is not None:
-        kept = enter_by_host.keep_guest(found, _user()) if found.by_host else found
+        kept = keep(context, found, _user()) if found.by_host else found
         if kept is not None:
             return kept
-        _end(access.SHARER_COOKIE, found.session_id)
+        _end(cookie, found.session_id)
     user = _newcomer()
-    token = None if user is None else enter_by_host.enter_guest(context, user, agent=access.agent())
+    token = None if user is None else enter(context, user, agent=access.agent())
     if token is None:
         return None
-    access.give_cookie(access.SHARER_COOKIE, token)
-    begun = find_guest(context, token)
-    return None if begun is None else enter_by_host.keep_guest(begun, user)
+    access.give_cookie(cookie, token)
+    begun = find(context, token)
+    return None if begun is None else keep(context, begun, user)
 
 
 def _newcomer() -> HostUser | None:
