@@ -291,7 +291,9 @@ def test_13_a_conversion_cannot_be_made_up(world: World, shop: Shop, alice: str)
         sent = {"visit_id": "777", "amount": "100.00", "affiliate": alice, "md5": digests[0]}
         assert world.client.post(path, json=sent).status_code in (401, 404, 405)
     token = shop.click(shop.link(alice))
-    cheated = {"_pa": token[:-2] + "AA", "rate": "90", "percent": "90", "commission": "90.00"}
+    middle = len(token) // 2
+    forged = token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
+    cheated = {"_pa": forged, "rate": "90", "percent": "90", "commission": "90.00"}
     seen = shop.told(shop.order("o2", attributes=cheated))
     assert seen["commissions"] == [] and shop.receipt("o2")["evidence"][0]["reason"] == "forged"
     assert moved(world) == {}

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 from werkzeug.serving import make_server
 
 from tests.storefront.stub_shops import StubShop
@@ -37,6 +38,43 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     said: list[str] = []
     context.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     context.on("weberror", lambda error: said.append(str(error.error)))
+    _watch(context)
     yield context
     context.close()
     assert said == []
+
+
+_under_way: WeakKeyDictionary[BrowserContext, set[Request]] = WeakKeyDictionary()
+
+
+def _watch(context: BrowserContext) -> None:
+    """Keep what a visitor's pages ask for and have not been answered; a new page forgets what the last one asked."""
+    under_way = _under_way[context] = set()
+
+    def asked(request: Request) -> None:
+        if request.is_navigation_request():
+            under_way.clear()
+        elif not request.url.endswith("/settled"):
+            under_way.add(request)
+
+    context.on("request", asked)
+    context.on("requestfinished", lambda request: under_way.discard(request))
+    context.on("requestfailed", lambda request: under_way.discard(request))
+
+
+def settled(page: Page) -> None:
+    """Have the script look again, then wait until the page waits for nothing and the shop has heard nothing new."""
+    under_way = _under_way[page.context]
+    idle = False
+    while not idle:
+        idle = not under_way
+        page.evaluate(
+            """async () => {
+              passalong.token();
+              for (let heard = -1, before; heard !== before;) {
+                before = heard;
+                for (let i = 0; i < 5; i++) heard = await (await fetch("/settled")).json();
+              }
+            }"""
+        )
+        idle = idle and not under_way

@@ -15,6 +15,7 @@ from sqlalchemy import update
 from plugin.models import shop as shop_table
 from plugin.signing import read_token
 from tests.shops.fake_woocommerce import FakeWooCommerce
+from tests.storefront.conftest import settled
 from tests.storefront.stub_shops import (
     BLOCK,
     BLOCK_ELSEWHERE,
@@ -85,19 +86,6 @@ def token(page: Page) -> str:
 def kept(page: Page) -> str:
     """Return all that the page's origin keeps, in whatever store."""
     return str(page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"))
-
-
-def settled(page: Page) -> None:
-    """Have the script look again, then wait until the shop has heard nothing new for several round trips."""
-    page.evaluate(
-        """async () => {
-          passalong.token();
-          for (let heard = -1, before; heard !== before;) {
-            before = heard;
-            for (let i = 0; i < 5; i++) heard = await (await fetch("/settled")).json();
-          }
-        }"""
-    )
 
 
 # -- what is kept ------------------------------------------------------------------------------------------------------
