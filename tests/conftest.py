@@ -1,16 +1,23 @@
 """Every test that touches a database runs on SQLite and on a real PostgreSQL, each on a fresh upgraded copy."""
 
+import gc
 import re
 import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from sqlalchemy.engine import make_url
 from werkzeug.routing import Rule
 
 from plugin.app import create_app
@@ -27,9 +34,21 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_terminal_summary"]  # pytest finds it here
 
+Start = Callable[[World], Any]
 TEMPLATE = "template_passalong"
 MEMORY_MIN = 2**30
 LONG = ("tests/domain/test_histories.py", "tests/domain/test_second_reading.py", "tests/crash/", "tests/shops/test_toy")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a test begins with: a database to copy, and of an installation that has lived already all it left."""
+
+    database: str  # a file, or the name of a database
+    server: str = ""  # of PostgreSQL
+    instance: Path | None = None
+    world: World | None = None
+    made: Any = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +75,50 @@ def _compile_routes_once() -> None:
     Rule._compile_builder = remembered  # type: ignore[method-assign]
 
 
+def _compile_statements_once() -> None:
+    """Have SQLAlchemy keep the text of a statement for all databases of a kind, of which each test opens a new one."""
+    open_database, known = Database.__init__, {True: Statements(), False: Statements()}
+
+    def opened(database: Database, url: str, **options: Any) -> None:
+        open_database(database, url, **options)
+        database.engine.update_execution_options(compiled_cache=known[database.is_sqlite])
+
+    Database.__init__ = opened  # type: ignore[method-assign]
+
+
+class Statements(dict[tuple[Any, ...], Any]):
+    """Compiled statements by all that makes them, but for the engine's own dialect, the first part of the key."""
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        super().__setitem__(key[1:], compiled)
+
+
+class Templates(BytecodeCache):
+    """The code of templates, kept for all apps of this process."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.known:
+            bucket.bytecode_from_string(self.known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.known[bucket.key] = bucket.bytecode_to_string()
+
+
 _compile_routes_once()
+_compile_statements_once()
+Flask.jinja_options = {"bytecode_cache": Templates()}
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what lasts as long as the tests: it would go through all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,53 +181,119 @@ def _roomy_memory() -> str | None:
     return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_MIN else None
 
 
-def _named(uri: str, name: str) -> str:
-    return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the address of a fresh, upgraded database of either kind."""
-    if request.param == "sqlite":
-        path = tmp_path / "passalong.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    # A connection that is left open somewhere says in which database, and so in which test.
-    of_test = re.sub(r"[^a-z0-9]+", "_", request.node.name.lower())[:40]
-    uri, name = request.getfixturevalue("postgres"), f"t_{uuid.uuid4().hex[:8]}_{of_test}"
-    with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    try:
-        yield _named(uri, name)
-    finally:
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Give the settings of an installation without workers of its own: tests say when work is done."""
+def settings_for(database_url: str, folder: Path) -> Settings:
+    """Return the settings of an installation that keeps its files in a folder, without workers of its own."""
     return load(
         {},
         {
             "PASSALONG_DATABASE_URL": database_url,
-            "PASSALONG_QUEUE_URL": f"sqlite:///{tmp_path / 'instance' / 'queue.db'}",
-            "PASSALONG_INSTANCE": str(tmp_path / "instance"),
+            "PASSALONG_QUEUE_URL": f"sqlite:///{folder / 'instance' / 'queue.db'}",
+            "PASSALONG_INSTANCE": str(folder / "instance"),
             "PASSALONG_WORKERS": 0,
         },
     )
 
 
+def copy_database(beginning: Beginning, name: str, folder: Path) -> str:
+    """Copy a database; return the address of the copy: a file in the folder, or a database that bears the name."""
+    if not beginning.server:
+        shutil.copy(beginning.database, folder / "passalong.db")
+        return f"sqlite:///{folder / 'passalong.db'}"
+    # A connection that is left open somewhere says in which database, and so in which test.
+    of_test = re.sub(r"[^a-z0-9]+", "_", name.lower())[:40]
+    copy = f"t_{uuid.uuid4().hex[:8]}_{of_test}"
+    with psycopg.connect(beginning.server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {copy} TEMPLATE {beginning.database} STRATEGY file_copy")
+    return _named(beginning.server, copy)
+
+
+def live(empty: Beginning, start: Start, folder: Path) -> Beginning:
+    """Have a start happen in an installation of its own; return what it left."""
+    url = copy_database(empty, start.__module__, folder)
+    app = create_app(settings_for(url, folder))
+    world = World(app)
+    made = start(world)
+    app.extensions["passalong"].close()  # also writes down what still waits in memory
+    database = make_url(url).database
+    assert database
+    return Beginning(database, empty.server, folder / "instance", world, made)
+
+
+def _named(uri: str, name: str) -> str:
+    return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+
+
 @pytest.fixture
-def world(settings: Settings) -> Iterator[World]:
+def start() -> Start | None:
+    """What has happened before a test begins; a module whose beginning takes long overrides this to name it.
+
+    It is done once for each kind of database, and every test gets a copy of all it left: see ``began``.
+    """
+    return None
+
+
+@pytest.fixture(scope="session")
+def beginnings() -> dict[tuple[str, Start], Beginning]:
+    """Give the beginnings that were made for the tests of this process, by the kind of their database."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(
+    request: pytest.FixtureRequest,
+    start: Start | None,
+    beginnings: dict[tuple[str, Start], Beginning],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Give the address of a fresh, upgraded database of either kind, in which all of the start has happened."""
+    if request.param == "sqlite":
+        empty = Beginning(str(request.getfixturevalue("sqlite_template")))
+    else:
+        empty = Beginning(TEMPLATE, request.getfixturevalue("postgres"))
+    if start is not None and (request.param, start) not in beginnings:
+        beginnings[request.param, start] = live(empty, start, tmp_path_factory.mktemp("beginning"))
+    beginning = beginnings[request.param, start] if start else empty
+    url = copy_database(beginning, request.node.name, tmp_path)
+    yield url
+    if beginning.server:
+        with psycopg.connect(beginning.server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+
+@pytest.fixture
+def beginning(start: Start | None, beginnings: dict[tuple[str, Start], Beginning], database_url: str) -> Beginning:
+    """Give what the test begins with."""
+    kind = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    return beginnings[kind, start] if start else Beginning(database_url)
+
+
+@pytest.fixture
+def settings(beginning: Beginning, database_url: str, tmp_path: Path) -> Settings:
+    """Give the settings of an installation without workers of its own: tests say when work is done."""
+    if beginning.instance:
+        shutil.copytree(beginning.instance, tmp_path / "instance")
+    return settings_for(database_url, tmp_path)
+
+
+@pytest.fixture
+def world(beginning: Beginning, settings: Settings) -> Iterator[World]:
     """Give a running installation, driven through its doors."""
     app = create_app(settings)
     world = World(app)
+    if beginning.world:
+        world.go_on_from(beginning.world)
     try:
         yield world
     finally:
         app.extensions["passalong"].close()
+
+
+@pytest.fixture
+def began(beginning: Beginning, world: World) -> Any:
+    """Give what the module's start returned, as it is in this test's world."""
+    assert beginning.world, "name a start"
+    return deepcopy(beginning.made, {id(beginning.world): world})
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from click.testing import CliRunner
@@ -61,6 +62,13 @@ class World:
         self.context: Context = app.extensions["passalong"].context
         self.token = add_token(self.context, "test", scope="payout", shop_key=None)["token"]
         self._numbers = itertools.count(1)
+
+    def go_on_from(self, earlier: "World") -> None:
+        """Take over from the world whose files and database these were: its token, numbers used, and stopped clock."""
+        self.token = earlier.token
+        self._numbers = copy(earlier._numbers)
+        if isinstance(earlier.context.now, Clock):
+            self.stop_clock(earlier.context.now.iso())
 
     def stop_clock(self, at: str) -> Clock:
         """Stop the installation's clock at a time; return it, to be moved by hand."""

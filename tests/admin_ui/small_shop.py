@@ -10,6 +10,7 @@ from tests.world import LONG_AGO, Shop, World
 
 # What must only ever be text, whatever it stands in: HTML, an attribute, a script, an address.
 HOSTILE = "\"'><img src=x onerror=alert(1)></script>{{7*7}}"
+NOW = "2026-11-22T10:00:00Z"
 RAW = ("<img src=x", "onerror=alert(1)>", "</script>{{", "&lt;/script&gt;49")
 
 
@@ -66,6 +67,18 @@ class Lively:
     line: str
     own_item: str
     link: str
+
+
+def worst_shop(world: World) -> Lively:
+    """Begin at a time when everything in that shop was long ago, under the worst names."""
+    world.stop_clock(NOW)
+    return lively(world)
+
+
+def calm_shop(world: World) -> Lively:
+    """Begin so, but under names as people have them."""
+    world.stop_clock(NOW)
+    return lively(world, CALM)
 
 
 def lively(world: World, names: Names = WORST) -> Lively:

@@ -14,6 +14,7 @@ from plugin.services.run_tasks import PAUSES
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import plain
 from tests.admin_ui.seat import sharer_browser
+from tests.conftest import Start
 from tests.world import World
 
 EMPTY = re.compile(r'<div class="empty">.*?</div>|<p class="pad muted">.*?</p>', re.DOTALL)
@@ -23,13 +24,24 @@ SPARED = {
 }
 
 
-@pytest.fixture
-def key(world: World) -> str:
-    """Run the demo where there is an owner, and all the work that it leaves; give the shop's key."""
+def demo(world: World) -> str:
+    """Run the demo where there is an owner, and all the work that it leaves; return the shop's key."""
     member(world)
     made: str = world.command("demo")["shop"]
     world.work()
     return made
+
+
+@pytest.fixture
+def start() -> Start:
+    """Begin after the demo."""
+    return demo
+
+
+@pytest.fixture
+def key(began: str) -> str:
+    """Give the key of the demo's shop."""
+    return began
 
 
 def one_of(world: World, column: Any, *where: Any) -> Any:
@@ -134,6 +146,7 @@ def test_a_second_run_finds_all_of_it_done(world: World, key: str) -> None:
     assert world.call("GET", f"/shops/{key}/plan", expect=200)["version"] == 4
 
 
+@pytest.mark.parametrize("start", [None], ids=["from nothing"])
 def test_the_clock_is_set_back_for_the_demo_shop_alone(world: World) -> None:
     other = world.shop()
     other.plan()

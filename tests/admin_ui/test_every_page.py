@@ -13,9 +13,10 @@ from plugin.services.sign_in import set_up_address
 from plugin.signing import FORM_LENGTH
 from tests.admin_ui.desk import PASSWORD, Browser, member
 from tests.admin_ui.office import Office
-from tests.admin_ui.small_shop import CALM, RAW, Lively, lively
+from tests.admin_ui.small_shop import CALM, RAW, Lively, calm_shop, worst_shop
 from tests.admin_ui.test_team import invite
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
+from tests.conftest import Start
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
@@ -24,16 +25,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(world: World) -> World:
-    """Give the installation as it is at a time when everything in its shop was long ago."""
-    world.stop_clock("2026-11-22T10:00:00Z")
-    return world
+def start() -> Start:
+    """Begin with the shop in which everything has happened."""
+    return worst_shop
 
 
 @pytest.fixture
-def shop(world: World) -> Lively:
-    """Give the shop in which everything has happened."""
-    return lively(world)
+def shop(began: Lively) -> Lively:
+    """Give that shop."""
+    return began
 
 
 def rules(world: World, method: str) -> list[Rule]:
@@ -170,11 +170,18 @@ def pages(world: World, shop: Lively) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
+@pytest.mark.parametrize("start", [calm_shop])
 @pytest.mark.timeout(600)
 def test_every_page_is_accessible_and_quiet(
-    world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
+    world: World,
+    shop: Lively,
+    address: str,
+    browser: "Chromium",
+    size: str,
+    locale: str,
+    scheme: str,
+    record_property: Record,
 ) -> None:
-    shop = lively(world, CALM)
     sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=member(world))
     for name, path in pages(world, shop):
         sight.visit(path, name)
@@ -185,6 +192,7 @@ def test_every_page_is_accessible_and_quiet(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
+@pytest.mark.parametrize("start", [None], ids=["from nothing"])
 @pytest.mark.timeout(300)
 def test_the_doors_are_accessible_and_quiet(
     world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
@@ -218,9 +226,11 @@ def test_no_name_is_too_wide_for_a_page(world: World, shop: Lively, address: str
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("start", [calm_shop])
 @pytest.mark.parametrize("locale", ["zh-CN", "ja-JP"])
-def test_home_in_the_other_languages(world: World, address: str, browser: "Chromium", locale: str) -> None:
-    shop = lively(world, CALM).shop
+def test_home_in_the_other_languages(
+    world: World, shop: Lively, address: str, browser: "Chromium", locale: str
+) -> None:
     sight = Sight(browser, address, size="phone", locale=locale, scheme="light", signed_in=member(world))
-    sight.visit(f"/admin/{shop.key}/", "owner-shop_home")
+    sight.visit(f"/admin/{shop.shop.key}/", "owner-shop_home")
     sight.close()

@@ -12,6 +12,7 @@ from plugin import migrations
 from plugin.models import orders, standing
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.test_sharers import text_of
+from tests.conftest import Start
 from tests.world import Shop, World
 
 LATER = "2026-11-03T10:00:00Z"
@@ -22,9 +23,8 @@ def listed(page: str) -> list[str]:
     return [unescape(one) for one in re.findall(r'<th scope="row"><a href="[^"]*">([^<]*)</a>', page)]
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop with an order in every state of its way."""
+def orders_everywhere(world: World) -> Shop:
+    """Make a shop with an order in every state of its way."""
     world.stop_clock("2026-11-05T10:00:00Z")
     shop = world.shop(name="Tea House")
     shop.plan({"commission": {"default": {"percent": "10"}}, "upline": {"percents": ["2"]}, "hold_days": 14})
@@ -45,6 +45,18 @@ def shop(world: World) -> Shop:
     world.call("POST", "/orders/held/hold", body, expect=200)
     shop.told(shop.order("reversed", codes=["A"], placed_at="2026-11-01T10:04:00Z", updated_at=LATER, refunds=[refund]))
     return shop
+
+
+@pytest.fixture
+def start() -> Start:
+    """Begin with that shop."""
+    return orders_everywhere
+
+
+@pytest.fixture
+def shop(began: Shop) -> Shop:
+    """Give the shop."""
+    return began
 
 
 @pytest.fixture

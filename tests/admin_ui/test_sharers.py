@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from plugin.models import note, person
 from tests.admin_ui.desk import Browser, member
+from tests.conftest import Start
 from tests.world import LONG_AGO, Shop, World
 
 TAGS = re.compile(r"<[^>]+>|\s+")
@@ -26,9 +27,8 @@ def names(page: str) -> list[str]:
     return [unescape(one) for one in re.findall(r'<th scope="row"><a href="[^"]*">([^<]*)</a>', page)]
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop with three sharers, one of whom waits; Alice brought an order of 100.00 by a click."""
+def three_sharers(world: World) -> Shop:
+    """Make a shop with three sharers, one of whom waits; Alice brought an order of 100.00 by a click."""
     world.stop_clock("2026-11-01T09:59:00Z")  # a click that came after its order would not count
     shop = world.shop(name="Tea House")
     shop.plan()
@@ -38,6 +38,18 @@ def shop(world: World) -> Shop:
     token = shop.click(shop.link(alice))
     shop.told(shop.order("1001", attributes={"_pa": token}))
     return shop
+
+
+@pytest.fixture
+def start() -> Start:
+    """Begin with that shop."""
+    return three_sharers
+
+
+@pytest.fixture
+def shop(began: Shop) -> Shop:
+    """Give the shop."""
+    return began
 
 
 @pytest.fixture

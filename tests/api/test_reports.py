@@ -8,15 +8,15 @@ import pytest
 
 from plugin.api.reports import write_csv
 from plugin.reports.base import Column
+from tests.conftest import Start
 from tests.rollup_truth import read_report
 from tests.world import LONG_AGO, Shop, World
 
 REPORTS = ("shop-days", "sharer-months", "sharers", "products", "channels")
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop with three sharers, orders on three days in two currencies, and clicks."""
+def three_days(world: World) -> Shop:
+    """Make a shop with three sharers, orders on three days in two currencies, and clicks."""
     world.stop_clock("2026-11-03T09:00:00Z")
     shop = world.shop()
     shop.plan()
@@ -38,6 +38,18 @@ def shop(world: World) -> Shop:
     world.work()
     world.app.extensions["passalong"].clicks.stop()
     return shop
+
+
+@pytest.fixture
+def start() -> Start:
+    """Begin with that shop."""
+    return three_days
+
+
+@pytest.fixture
+def shop(began: Shop) -> Shop:
+    """Give the shop."""
+    return began
 
 
 def table(shop: Shop, name: str, **query: str) -> list[dict[str, str]]:

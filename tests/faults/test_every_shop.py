@@ -30,7 +30,7 @@ from tests.shops.samples import Sample, Samples, Told
 from tests.world import Clock, Shop, World
 
 ALWAYS = "1970-01-02T00:00:00Z"  # some samples were placed in 2008
-SHUFFLES = 10
+SHUFFLES, SHUFFLES_AGAIN = 10, 3  # what an order of arrival comes to hangs on no database
 STORIES = [(name, number) for name in shops.names() for number in range(len(samples.of(name).stories))]
 
 
@@ -93,10 +93,10 @@ def driven(world: World, data: Samples) -> Driven:
 # -- the stories -------------------------------------------------------------------------------------------------------
 
 
-def arrivals(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield orders of arrival: of a few deliveries all there are, else as told and backwards; ten with duplicates."""
+def arrivals(names: tuple[str, ...], shuffles: int) -> Iterator[tuple[str, ...]]:
+    """Yield orders of arrival: of a few deliveries all there are, else as told and backwards; some with duplicates."""
     yield from itertools.permutations(names) if len(names) <= 3 else (names, names[::-1])
-    for seed in range(SHUFFLES if len(names) > 1 else 1):
+    for seed in range(shuffles if len(names) > 1 else 1):
         chance = random.Random(seed)
         order = [*names, *chance.choices(names, k=chance.randint(1, len(names)))]
         chance.shuffle(order)
@@ -132,7 +132,8 @@ def test_a_story_comes_to_the_same_books_in_any_order(world: World, platform: st
     data = samples.of(platform)
     story = data.stories[number]
     balances = []
-    for turn, order in enumerate(arrivals(story.arrive)):
+    shuffles = SHUFFLES if world.context.database.is_sqlite else SHUFFLES_AGAIN
+    for turn, order in enumerate(arrivals(story.arrive, shuffles)):
         driven = Driven(world, data, codes=story.codes)
         for name in order:
             assert driven.send(data.deliveries[name]) == 200, name

@@ -109,7 +109,9 @@ class PostOffice:
 
     def _authenticate(self, server: SMTP, session: Session, envelope: Envelope, kind: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
-        return AuthResult(success=(data.login.decode(), data.password.decode()) == self.user, auth_data=data)
+        return AuthResult(
+            success=(data.login.decode(), data.password.decode()) == self.user, handled=False, auth_data=data
+        )
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

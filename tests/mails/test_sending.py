@@ -286,7 +286,7 @@ def test_a_wrong_password_is_no_fault_of_the_recipient(
     buy(shop)
     row = task_of(posting)
     assert row.state == "due"
-    assert row.reason.startswith("The mail could not be handed over: the server does not let us sign in")
+    assert row.reason.startswith("The mail could not be handed over: the server does not let us sign in (535")
     assert "wr0ng" not in row.reason
 
 
