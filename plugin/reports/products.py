@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from plugin.database import among
 from plugin.domain.rollup import PRODUCT_MONTH
 from plugin.models import product, product_month, sold_product
-from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, percent, within
+from plugin.reports.base import Asked, Column, figures_of, joined, of_period, percent
 
 _ABOUT = {
     "orders": "Orders placed that month with the product on them that count now.",
@@ -39,10 +39,8 @@ class Products:
     )
 
     def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]:
-        table = product_month
-        where = [table.c.shop_id == asked.shop_id, not_all_zero(table, PRODUCT_MONTH), *within(table.c.month, asked)]
-        figures = [column for column in table.c if column.name not in ("shop_id", *self.key)]
-        found = first(connection, asked, (table.c.month, table.c.product, table.c.currency), figures, *where)
+        sold = product_month.c
+        found = of_period(connection, asked, product_month, PRODUCT_MONTH, sold.month, sold.product, sold.currency)
         rows = joined(asked, self.columns, found)
         titles = _titles(connection, asked.shop_id, {row["product"] for row in rows})
         for row in rows:

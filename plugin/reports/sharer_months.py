@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from plugin.domain.rollup import CLICK_MONTH, SHARER_MONTH
 from plugin.models import click_month, sharer_month
-from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency, within
+from plugin.reports.base import Asked, Column, figures_of, joined, of_period, own_currency
 
 _ABOUT = {
     "orders": "Orders placed that month that the sharer gets and that count now.",
@@ -33,16 +33,12 @@ class SharerMonths:
     )
 
     def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]:
-        parts = []
-        for table, rollup, currency in (
-            (sharer_month, SHARER_MONTH, sharer_month.c.currency),
-            (click_month, CLICK_MONTH, own_currency(asked)),
-        ):
-            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup), *within(table.c.month, asked)]
-            figures = [column for column in table.c if column.name not in ("shop_id", "sharer_id", *self.key)]
-            key = (table.c.month, table.c.sharer_id.label("sharer"), currency)
-            parts.append(first(connection, asked, key, figures, *where))
-        return list(joined(asked, self.columns, *parts))
+        sold, followed = sharer_month.c, click_month.c
+        key = (sold.month, sold.sharer_id.label("sharer"), sold.currency)
+        sales = of_period(connection, asked, sharer_month, SHARER_MONTH, *key)
+        visits = (followed.month, followed.sharer_id.label("sharer"), own_currency(asked))
+        clicks = of_period(connection, asked, click_month, CLICK_MONTH, *visits)
+        return list(joined(asked, self.columns, sales, clicks))
 
 
 REPORT = SharerMonths()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from plugin.domain.rollup import CLICK_DAY, SHOP_DAY
 from plugin.models import click_day, shop_day
-from plugin.reports.base import Asked, Column, figures_of, first, joined, not_all_zero, own_currency, within
+from plugin.reports.base import Asked, Column, figures_of, joined, of_period, own_currency
 
 _ABOUT = {
     "orders": "Orders placed that day that count now: paid, not cancelled, no test, since the shop's start.",
@@ -36,16 +36,9 @@ class ShopDays:
     )
 
     def rows(self, connection: Connection, asked: Asked) -> list[Mapping[str, Any]]:
-        parts = []
-        for table, rollup, currency in (
-            (shop_day, SHOP_DAY, shop_day.c.currency),
-            (click_day, CLICK_DAY, own_currency(asked)),
-        ):
-            where = [table.c.shop_id == asked.shop_id, not_all_zero(table, rollup)]
-            where += within(table.c.day, asked)
-            figures = [column for column in table.c if column.name not in ("shop_id", *self.key)]
-            parts.append(first(connection, asked, (table.c.day, currency), figures, *where))
-        return list(joined(asked, self.columns, *parts))
+        sold = of_period(connection, asked, shop_day, SHOP_DAY, shop_day.c.day, shop_day.c.currency)
+        clicked = of_period(connection, asked, click_day, CLICK_DAY, click_day.c.day, own_currency(asked))
+        return list(joined(asked, self.columns, sold, clicked))
 
 
 REPORT = ShopDays()

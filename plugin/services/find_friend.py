@@ -4,7 +4,6 @@ Anybody may ask, with whatever they like in the place of a click token. So the t
 before anything else is looked at, and what was found out is kept for a minute.
 """
 
-import time
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from plugin.domain.attribution import CLOCK_SKEW
 from plugin.domain.moment import DAY
 from plugin.errors import BadSignature
 from plugin.models import person, sharer, standing
+from plugin.recent import Recent
 from plugin.services.context import Context
 from plugin.services.find_storefront import Storefront
 from plugin.services.record_clicks import LinkCache
@@ -35,7 +35,7 @@ class FriendCache:
 
     def __init__(self, context: Context, links: LinkCache) -> None:
         self._context, self._links = context, links
-        self._known: dict[int, tuple[float, str | None]] = {}
+        self._known = Recent[int, str | None](FRESH_SECONDS, KNOWN_MAX)
 
     def find(self, storefront: Storefront, token: str) -> Friend | None:
         """Return who sent a visitor with this token, None where it counts for nobody in this shop, now.
@@ -53,9 +53,8 @@ class FriendCache:
         return Friend(self._name(link.sharer_id)) if link is not None and link.may_earn else None
 
     def _name(self, sharer_id: int) -> str | None:
-        asked_at, name = self._known.get(sharer_id, (None, None))
-        now = time.monotonic()
-        if asked_at is not None and now - asked_at < FRESH_SECONDS:
+        name, is_fresh = self._known.look(sharer_id, None)
+        if is_fresh:
             return name
         wanted = (
             select(person.c.shown_name)
@@ -68,7 +67,4 @@ class FriendCache:
                 name = connection.execute(wanted).scalar_one_or_none()
         except SQLAlchemyError:
             return None  # who shared is not worth an error on a shop's page
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[sharer_id] = now, name
-        return name
+        return self._known.keep(sharer_id, name)

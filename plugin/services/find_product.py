@@ -6,13 +6,13 @@ and where the database is away the preview does without.
 
 import json
 import logging
-import time
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from plugin.models import product
+from plugin.recent import Recent
 from plugin.services.context import Context
 from plugin.shops.base import Product, read_product
 
@@ -34,7 +34,7 @@ class ProductCache:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._known: dict[tuple[int, str], tuple[float, Known | None]] = {}
+        self._known = Recent[tuple[int, str], Known | None](FRESH_SECONDS, KNOWN_MAX)
 
     def find(self, shop_id: int, page: str | None) -> Known | None:
         """Return the product of that page, the one asked about last where there are several; None where it is unknown.
@@ -43,9 +43,8 @@ class ProductCache:
         """
         if page is None:
             return None
-        now = time.monotonic()
-        asked_at, found = self._known.get((shop_id, page), (None, None))
-        if asked_at is not None and now - asked_at < FRESH_SECONDS:
+        found, is_fresh = self._known.look((shop_id, page), None)
+        if is_fresh:
             return found
         wanted = select(product.c.body, product.c.at).where(product.c.shop_id == shop_id, product.c.page == page)
         try:
@@ -55,7 +54,4 @@ class ProductCache:
             _log.error("A product of shop %s could not be looked up: %s", shop_id, type(error).__name__)
             return found
         found = None if row is None else Known(read_product(json.loads(row.body)), row.at)
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[shop_id, page] = now, found
-        return found
+        return self._known.keep((shop_id, page), found)

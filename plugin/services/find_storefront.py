@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plugin.errors import Unavailable
 from plugin.models import plan, shop
+from plugin.recent import Recent
 from plugin.services.context import Context
 from plugin.services.store_delivery import SHOP_KEY
 
@@ -37,7 +38,8 @@ class StorefrontCache:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[str, tuple[float, Storefront]] = {}
-        self._unknown: dict[str, float] = {}  # apart, so that guessing never pushes a real shop out
+        # Apart, so that guessing never pushes a real shop out.
+        self._unknown = Recent[str, None](CHECK_SECONDS, UNKNOWN_MAX)
 
     def find(self, key: str) -> Storefront | None:
         """Return the storefront of the shop with that key, or None.
@@ -50,8 +52,8 @@ class StorefrontCache:
             if now - checked_at < CHECK_SECONDS:
                 return found
             self._known[key] = now, found  # at once: the other threads go on with what is known meanwhile
-        missed_at = self._unknown.get(key)
-        if (missed_at is not None and now - missed_at < CHECK_SECONDS) or not SHOP_KEY.fullmatch(key):
+        _, is_unknown = self._unknown.look(key, None)
+        if is_unknown or not SHOP_KEY.fullmatch(key):
             return None
         try:
             return self._look_up(key, now)
@@ -73,10 +75,7 @@ class StorefrontCache:
             row = connection.execute(in_force).one_or_none()
         if row is None:
             self._known.pop(key, None)
-            if len(self._unknown) >= UNKNOWN_MAX:
-                self._unknown.clear()
-            self._unknown[key] = now
-            return None
+            return self._unknown.keep(key, None)
         found = Storefront(row.id, row.platform, json.loads(row.body)["attribution"]["window_days"])
         self._known[key] = now, found
         return found

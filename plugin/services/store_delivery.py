@@ -27,6 +27,7 @@ from plugin import shops
 from plugin.errors import BadSignature, Unavailable
 from plugin.forks import watch_forks
 from plugin.models import delivery, refusal, shop
+from plugin.recent import Recent
 from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, row_mac
 from plugin.services.process_inbox import seal
@@ -409,7 +410,8 @@ class ShopCache:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[str, tuple[float, ShopDoor]] = {}
-        self._unknown: dict[str, float] = {}  # apart, so that guessing never pushes a real shop out
+        # Apart, so that guessing never pushes a real shop out.
+        self._unknown = Recent[str, None](CACHE_SECONDS, UNKNOWN_MAX)
 
     def find(self, key: str) -> ShopDoor | None:
         """Return the shop of that key, or None; raise Unavailable where the database cannot be asked."""
@@ -417,10 +419,8 @@ class ShopCache:
         found = self._known.get(key)
         if found is not None and now - found[0] < CACHE_SECONDS:
             return found[1]
-        missed_at = self._unknown.get(key)
-        if missed_at is not None and now - missed_at < CACHE_SECONDS:
-            return None
-        return self._look_up(key, now) if SHOP_KEY.fullmatch(key) else None
+        _, is_unknown = self._unknown.look(key, None)
+        return None if is_unknown or not SHOP_KEY.fullmatch(key) else self._look_up(key, now)
 
     def _look_up(self, key: str, now: float) -> ShopDoor | None:
         with _asking(), self._context.database.reading() as connection:
@@ -431,10 +431,7 @@ class ShopCache:
             ).one_or_none()
         if row is None:
             self._known.pop(key, None)
-            if len(self._unknown) >= UNKNOWN_MAX:
-                self._unknown.clear()
-            self._unknown[key] = now
-            return None
+            return self._unknown.keep(key, None)
         adapter, account = shops.get(row.platform), None
         try:
             ring = open_secrets(self._context, row.secrets)

@@ -16,7 +16,7 @@ from tests.admin_ui.office import Office
 from tests.admin_ui.small_shop import CALM, RAW, Lively, calm_shop, worst_shop
 from tests.admin_ui.test_team import invite
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
-from tests.conftest import Start
+from tests.conftest import Past
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def start() -> Start:
+def past() -> Past:
     """Begin with the shop in which everything has happened."""
     return worst_shop
 
@@ -170,7 +170,7 @@ def pages(world: World, shop: Lively) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("start", [calm_shop])
+@pytest.mark.parametrize("past", [calm_shop])
 @pytest.mark.timeout(600)
 def test_every_page_is_accessible_and_quiet(
     world: World,
@@ -192,7 +192,7 @@ def test_every_page_is_accessible_and_quiet(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("start", [None], ids=["from nothing"])
+@pytest.mark.parametrize("past", [None], ids=["from nothing"])
 @pytest.mark.timeout(300)
 def test_the_doors_are_accessible_and_quiet(
     world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
@@ -226,7 +226,7 @@ def test_no_name_is_too_wide_for_a_page(world: World, shop: Lively, address: str
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("start", [calm_shop])
+@pytest.mark.parametrize("past", [calm_shop])
 @pytest.mark.parametrize("locale", ["zh-CN", "ja-JP"])
 def test_home_in_the_other_languages(
     world: World, shop: Lively, address: str, browser: "Chromium", locale: str

@@ -14,7 +14,7 @@ from tests.admin_ui.office import Office, plain
 from tests.admin_ui.seat import set_program, sharer_browser, wanted_tickets
 from tests.admin_ui.small_shop import NOW, RAW, Lively, calm_shop, worst_shop
 from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
-from tests.conftest import Start
+from tests.conftest import Past
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
@@ -43,7 +43,7 @@ def _opened(shop: Lively) -> Lively:
 
 
 @pytest.fixture
-def start() -> Start:
+def past() -> Past:
     """Begin with that shop."""
     return worst_open_shop
 
@@ -272,7 +272,7 @@ def test_owner_and_sharer_read_the_same_receipt(world: World, shop: Lively) -> N
         assert amount in desk and amount in mine, amount
 
 
-@pytest.mark.parametrize("start", [None], ids=["from nothing"])
+@pytest.mark.parametrize("past", [None], ids=["from nothing"])
 def test_a_receipt_tells_a_sharer_nothing_of_others(world: World) -> None:
     world.stop_clock(NOW)
     shop = world.shop()
@@ -310,7 +310,7 @@ WRONG: tuple[tuple[str, dict[str, str]], ...] = (
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("start", [calm_open_shop])
+@pytest.mark.parametrize("past", [calm_open_shop])
 @pytest.mark.timeout(600)
 def test_every_page_of_a_sharer_is_accessible_and_quiet(
     world: World,

@@ -12,7 +12,7 @@ from plugin import migrations
 from plugin.models import orders, standing
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.test_sharers import text_of
-from tests.conftest import Start
+from tests.conftest import Past
 from tests.world import Shop, World
 
 LATER = "2026-11-03T10:00:00Z"
@@ -48,7 +48,7 @@ def orders_everywhere(world: World) -> Shop:
 
 
 @pytest.fixture
-def start() -> Start:
+def past() -> Past:
     """Begin with that shop."""
     return orders_everywhere
 

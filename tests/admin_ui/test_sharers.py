@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from plugin.models import note, person
 from tests.admin_ui.desk import Browser, member
-from tests.conftest import Start
+from tests.conftest import Past
 from tests.world import LONG_AGO, Shop, World
 
 TAGS = re.compile(r"<[^>]+>|\s+")
@@ -41,7 +41,7 @@ def three_sharers(world: World) -> Shop:
 
 
 @pytest.fixture
-def start() -> Start:
+def past() -> Past:
     """Begin with that shop."""
     return three_sharers
 

@@ -8,7 +8,7 @@ import pytest
 
 from plugin.api.reports import write_csv
 from plugin.reports.base import Column
-from tests.conftest import Start
+from tests.conftest import Past
 from tests.rollup_truth import read_report
 from tests.world import LONG_AGO, Shop, World
 
@@ -41,7 +41,7 @@ def three_days(world: World) -> Shop:
 
 
 @pytest.fixture
-def start() -> Start:
+def past() -> Past:
     """Begin with that shop."""
     return three_days
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from plugin.services import find_product
+from plugin import recent
 from tests.shops.fake_shopify import FakeShopify
 from tests.shops.fakes import Fake, open_shop
 from tests.world import Clock, Shop, World
@@ -163,7 +164,7 @@ def test_a_long_description_is_cut(pair: Pair) -> None:
 
 def test_a_preview_looks_a_product_up_once_a_minute(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(find_product.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=lambda: now[0]))
     link, seen = pair.link(), []
     event.listen(
         pair.shop.world.context.database.engine, "after_cursor_execute",

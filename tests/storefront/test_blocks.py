@@ -1,6 +1,8 @@
 """What a shop may add to its pages: the scripts of the blocks, and what they are told, whoever asks for what."""
 
 import re
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from plugin.services import find_friend, record_clicks
+from plugin import recent
+from plugin.services import record_clicks
 from plugin.signing import make_token
 from plugin.storefront import BLOCKS, make_block
 from tests.admin_ui.seat import set_program, sharer_browser
@@ -93,7 +96,7 @@ def test_nobody_is_named_who_has_not_said_so(shop: Shop) -> None:
 def test_the_name_that_was_written_for_friends_is_told_and_no_other(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find_friend, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=count(0, 61).__next__))
     alice = shop.sharer("alice")
     token = shop.click(shop.link(alice))
     show_name(shop, alice, "  Mei   Lin ")
@@ -115,7 +118,7 @@ def test_the_name_that_was_written_for_friends_is_told_and_no_other(
 def test_whom_the_shop_has_not_approved_is_not_named(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    monkeypatch.setattr(find_friend, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=count(0, 61).__next__))
     monkeypatch.setattr(record_clicks, "CHECK_SECONDS", 0.0)
     alice = shop.sharer("alice")
     token = shop.click(shop.link(alice))
@@ -128,7 +131,7 @@ def test_whom_the_shop_has_not_approved_is_not_named(
 
 
 def test_who_was_erased_is_named_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_friend, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=count(0, 61).__next__))
     alice = shop.sharer("alice")
     token = shop.click(shop.link(alice))
     show_name(shop, alice, "Mei")
@@ -187,7 +190,7 @@ def test_forged_tokens_cost_no_look_up_and_good_ones_one_a_minute(shop: Shop) ->
 
 
 def test_a_database_that_is_away_costs_the_name_and_no_page(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_friend, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=count(0, 61).__next__))
     alice = shop.sharer("alice")
     token = shop.click(shop.link(alice))
     show_name(shop, alice, "Mei")

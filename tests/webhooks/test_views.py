@@ -282,7 +282,7 @@ def test_an_unknown_shop_is_404_before_the_body_is_read(door: Door, key: str) ->
 
 
 def test_guessing_keys_neither_fills_memory_nor_pushes_a_shop_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_delivery, "UNKNOWN_MAX", 5)
+    monkeypatch.setattr(door.intake.shops._unknown, "_most", 5)
     found = door.intake.shops.find("shop")
     for number in range(12):
         assert door.intake.shops.find(f"guess{number}") is None
