@@ -87,6 +87,12 @@ def test_orders_are_found_by_where_they_stand(shop: Shop, owner: Browser, state:
     assert listed(owner.get(f"{root(shop)}?state={state}")) == found
 
 
+def test_an_order_that_is_held_stands_there_before_anything_is_earned(shop: Shop, owner: Browser) -> None:
+    shop.world.call("POST", "/orders/expected/hold", {"shop": shop.key, "reason": "Looks odd"}, expect=200)
+    assert listed(owner.get(f"{root(shop)}?state=held")) == ["#expected", "#held"]
+    assert listed(owner.get(f"{root(shop)}?state=expected")) == []
+
+
 @pytest.mark.parametrize("text", ["paid", "%23paid", " paid "])
 def test_an_order_is_found_by_id_and_number(shop: Shop, owner: Browser, text: str) -> None:
     assert listed(owner.get(f"{root(shop)}?q={text}")) == ["#paid"]
