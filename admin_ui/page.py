@@ -18,6 +18,7 @@ from plugin.database import raise_if_unavailable
 from plugin.domain.money import format_minor
 from plugin.errors import NotFound, PluginError, Sentence, Unavailable
 from plugin.languages import LANGUAGES, choose, formats, mark, texts
+from plugin.languages.kept import find
 
 LANGUAGE_COOKIE = access.Cookie("passalong_language", "/", 365 * 86_400)
 # Everything comes from here but the pictures of products, which shops keep wherever they like. CSP Level 3.
@@ -37,6 +38,7 @@ Answer = str | tuple[str, int] | BaseResponse
 View = Callable[..., Answer]
 _PACKED_FROM = 1_000  # bytes; less than that fits into one packet as it is
 _PACKING = 6  # a level more costs time and gains next to nothing on a page
+_KEPT_DEPTH_MAX = 4  # sentences within sentences; deeper than any of ours, and a hostile text goes no deeper
 _log = logging.getLogger(__name__)
 _SAID: dict[str, str] = {}
 
@@ -48,7 +50,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         money=_money, minor=_minor, date=_date, day=_day, moment=_moment, ago=_ago, number=_number, percent=_percent,
-        month=_month, sentence=sentence,
+        month=_month, sentence=sentence, kept=kept,
     )
     app.jinja_env.globals.update(
         form_token=_form_token,
@@ -93,10 +95,27 @@ def sentence(text: str) -> str:
     """Return what an error says in the language of this request. What is filled in is text, never markup."""
     if not isinstance(text, Sentence):
         return gettext(text)
-    values = {
-        name: sentence(value) if isinstance(value, Sentence) else value for name, value in text.values.items()
-    }
-    return gettext(text.wording) % values if values else gettext(text.wording)
+    return _filled(text, lambda value: sentence(value) if isinstance(value, Sentence) else value)
+
+
+def kept(text: str) -> str:
+    """Return a sentence that was kept as its English text in the language of this request; any other text as it is.
+
+    What is filled in may be such a sentence again, and is text, never markup.
+    """
+    return _kept(text, _KEPT_DEPTH_MAX)
+
+
+def _kept(text: str, depth: int) -> str:
+    found = text if isinstance(text, Sentence) else find(text, language())
+    if found is None or not depth:
+        return text
+    return _filled(found, lambda value: _kept(value, depth - 1) if isinstance(value, str) else value)
+
+
+def _filled(made: Sentence, say: Callable[[object], object]) -> str:
+    values = {name: say(value) for name, value in made.values.items()}
+    return gettext(made.wording) % values if values else gettext(made.wording)
 
 
 def chosen_language() -> Response | None:

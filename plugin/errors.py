@@ -76,8 +76,8 @@ class Malformed(PluginError):
 
     status = 422
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("malformed", reason)
+    def __init__(self, reason: str, /, **values: object) -> None:
+        super().__init__("malformed", Sentence(reason, **values) if values else reason)
 
 
 class Unavailable(PluginError):
@@ -89,5 +89,5 @@ class Unavailable(PluginError):
 class InvariantBroken(PluginError):
     """The books are wrong, or were about to become wrong. Stop; never continue."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("invariant_broken", message)
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__("invariant_broken", Sentence(message, **values) if values else message)

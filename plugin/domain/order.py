@@ -149,7 +149,7 @@ def normalise_code(code: str) -> str:
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Malformed(f"{what} is not an object.")
+        raise Malformed("%(what)s is not an object.", what=what)
     return value
 
 
@@ -157,7 +157,7 @@ def _list(value: object, what: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Malformed(f"{what} is not a list.")
+        raise Malformed("%(what)s is not a list.", what=what)
     return value
 
 
@@ -165,16 +165,20 @@ def _text(value: object, what: str, longest: int = _TEXT_LENGTH_MAX) -> str | No
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise Malformed(f"{what} is not a string.")
+        raise Malformed("%(what)s is not a string.", what=what)
     if len(value) > longest or _UNSTORABLE.search(value):
-        raise Malformed(f"{what} is longer than {longest} characters or holds characters that cannot be stored.")
+        raise Malformed(
+            "%(what)s is longer than %(longest)s characters or holds characters that cannot be stored.",
+            what=what,
+            longest=longest,
+        )
     return value
 
 
 def _id(value: object, what: str) -> str:
     text = _text(value, what, _ID_LENGTH_MAX)
     if text is None:
-        raise Malformed(f"{what} is missing.")
+        raise Malformed("%(what)s is missing.", what=what)
     return text
 
 
@@ -186,25 +190,25 @@ def _count(value: object, what: str) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _COUNT_MAX:
-        raise Malformed(f"{what} is not a whole number from 0 to {_COUNT_MAX}.")
+        raise Malformed("%(what)s is not a whole number from 0 to %(most)s.", what=what, most=_COUNT_MAX)
     return value
 
 
 def _choice(value: object, allowed: tuple[str, ...], what: str) -> str:
     if not isinstance(value, str) or value not in allowed:
-        raise Malformed(f"{what} is not one of {', '.join(allowed)}.")
+        raise Malformed("%(what)s is not one of %(names)s.", what=what, names=", ".join(allowed))
     return value
 
 
 def _unique(ids: list[str], what: str) -> None:
     if len(set(ids)) != len(ids):
-        raise Malformed(f"Two {what} of the order have the same id.")
+        raise Malformed("Two %(what)s of the order have the same id.", what=what)
 
 
 def _required(data: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
     for name in names:
         if data.get(name) is None:
-            raise Malformed(f"{what} has no {name}.")
+            raise Malformed("%(what)s has no %(name)s.", what=what, name=name)
 
 
 def _line(value: object) -> Line:

@@ -20,14 +20,16 @@ ENDS = frozenset({PAID, FAILED, RETURNED, CANCELLED})
 def move_batch(state: str, to: str) -> str:
     """Return the new state of a batch; raise Conflict where there is no such move."""
     if (state, to) not in BATCH_MOVES:
-        raise Conflict("wrong_state", f"A payout that is {state} cannot become {to}.")
+        raise Conflict("wrong_state", "A payout that is %(state)s cannot become %(to)s.", state=state, to=to)
     return to
 
 
 def mark_item(batch: str, state: str, to: str) -> str:
     """Return the new state of an item that a person marks; raise Conflict where there is no such move."""
     if batch not in (SUBMITTED, SETTLED):
-        raise Conflict("wrong_state", f"Items can be marked when the payout is submitted; it is {batch}.")
+        raise Conflict(
+            "wrong_state", "Items can be marked when the payout is submitted; it is %(state)s.", state=batch
+        )
     if (state, to) not in MARKS:
-        raise Conflict("wrong_state", f"An item that is {state} cannot be marked {to}.")
+        raise Conflict("wrong_state", "An item that is %(state)s cannot be marked %(to)s.", state=state, to=to)
     return to

@@ -9,6 +9,7 @@ from typing import Any
 
 from plugin.domain.moment import SECOND
 from plugin.domain.stored_json import canonical
+from plugin.errors import Sentence
 from plugin.outbound import Answer, Bounds, Busy, OutboundError, retry_after
 from plugin.services.context import Context
 from plugin.shops import generic
@@ -90,9 +91,17 @@ def deliver(context: Context, url: str, secrets: Sequence[str], one: Message) ->
     return Outcome(answer.status, _refusal(answer), 0 if wait is None else now + wait)
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(answer: Answer) -> Sentence:
     if answer.status == GONE:
-        return f"{answer.host} answered 410 Gone: it wants no more events."
+        return Sentence("%(host)s answered 410 Gone: it wants no more events.", host=answer.host)
     if 300 <= answer.status < 400:
-        return f"{answer.host} answered {answer.status}, and redirects are not followed: give the address it leads to."
-    return f"{answer.host} answered {answer.status}; only 2xx says that an event has arrived."
+        return Sentence(
+            "%(host)s answered %(status)s, and redirects are not followed: give the address it leads to.",
+            host=answer.host,
+            status=answer.status,
+        )
+    return Sentence(
+        "%(host)s answered %(status)s; only 2xx says that an event has arrived.",
+        host=answer.host,
+        status=answer.status,
+    )

@@ -14,6 +14,7 @@ from sqlalchemy import func, or_, select, text
 
 from plugin.database import Database
 from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
+from plugin.errors import Sentence
 from plugin.keys import FILE_NAME, KeyStore
 from plugin.migrations import is_current
 from plugin.models import delivery, endpoint, event_delivery, shop, task, transfer
@@ -45,7 +46,7 @@ class Check:
 def examine(settings: Settings, *, reach_queue: Callable[[Context], object]) -> list[Check]:
     """Check an installation; ``reach_queue`` raises where the queue cannot be reached."""
     checks = [
-        Check("settings", True, "All settings can be read."),
+        Check("settings", True, Sentence("All settings can be read.")),
         _look("instance", lambda: _instance(settings)),
         _look("keys", lambda: _keys(settings)),
         _look("base_url", lambda: _base_url(settings)),
@@ -64,7 +65,8 @@ def _look(name: str, check: Callable[[], tuple[bool, str]]) -> Check:
     try:
         return Check(name, *check())
     except Exception as error:  # drivers and file systems raise what they like
-        return Check(name, False, getattr(error, "message", None) or f"It cannot be looked at: {type(error).__name__}.")
+        unseen = Sentence("It cannot be looked at: %(fault)s.", fault=type(error).__name__)
+        return Check(name, False, getattr(error, "message", None) or unseen)
 
 
 def _of_database(context: Context, reach_queue: Callable[[Context], object]) -> Iterator[Check]:
@@ -90,32 +92,40 @@ def _of_database(context: Context, reach_queue: Callable[[Context], object]) -> 
 def _instance(settings: Settings) -> tuple[bool, str]:
     folder = settings.instance
     if not folder.is_dir():
-        return False, f"There is no folder {folder}. Start Passalong once, or name another by PASSALONG_INSTANCE."
+        return False, Sentence(
+            "There is no folder %(folder)s. Start Passalong once, or name another by PASSALONG_INSTANCE.", folder=folder
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        return False, f"{folder} cannot be written. Give it to the user Passalong runs as."
-    return True, f"{folder} can be written."
+        return False, Sentence("%(folder)s cannot be written. Give it to the user Passalong runs as.", folder=folder)
+    return True, Sentence("%(folder)s can be written.", folder=folder)
 
 
 def _keys(settings: Settings) -> tuple[bool, str]:
     if settings.keys:
         KeyStore(settings)
-        return True, "The keys come from PASSALONG_KEYS."
+        return True, Sentence("The keys come from PASSALONG_KEYS.")
     path = settings.instance / FILE_NAME
     if not path.exists():
-        return False, f"There is no {path}. If it was lost, restore it: new keys do not read what the old ones sealed."
+        return False, Sentence(
+            "There is no %(path)s. If it was lost, restore it: new keys do not read what the old ones sealed.",
+            path=path,
+        )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return False, f"Others may read {path}. Run: chmod 600 {path}"
+        return False, Sentence("Others may read %(path)s. Run: chmod 600 %(path)s", path=path)
     KeyStore(settings)
-    return True, f"{path} can be read by its owner alone."
+    return True, Sentence("%(path)s can be read by its owner alone.", path=path)
 
 
 def _base_url(settings: Settings) -> tuple[bool, str]:
     parts = urlsplit(settings.base_url)
     if is_local(parts.hostname or ""):
-        return True, f"{settings.base_url} is this machine: good for a try; shops and buyers need a public address."
+        return True, Sentence(
+            "%(address)s is this machine: good for a try; shops and buyers need a public address.",
+            address=settings.base_url,
+        )
     if parts.scheme != "https":
-        return False, "PASSALONG_BASE_URL is public and not https://: shops would deliver in the clear."
-    return True, f"{settings.base_url} is public."
+        return False, Sentence("PASSALONG_BASE_URL is public and not https://: shops would deliver in the clear.")
+    return True, Sentence("%(address)s is public.", address=settings.base_url)
 
 
 # --- what is behind it ----------------------------------------------------------------------------------------------
@@ -125,44 +135,52 @@ def _database(context: Context) -> tuple[bool, str]:
     with context.database.reading() as connection:
         connection.execute(text("SELECT 1"))
         name = connection.dialect.name
-    return True, "SQLite: one machine, one file." if name == "sqlite" else "PostgreSQL answers."
+    return True, Sentence("SQLite: one machine, one file.") if name == "sqlite" else Sentence("PostgreSQL answers.")
 
 
 def _queue(context: Context, reach_queue: Callable[[Context], object]) -> tuple[bool, str]:
     try:
         reach_queue(context)
     except Exception as error:
-        said = getattr(error, "message", None) or f"PASSALONG_QUEUE_URL cannot be reached ({type(error).__name__})."
-        return False, f"{said} Until it can, deliveries wait."
-    return True, "The queue answers."
+        away = Sentence("PASSALONG_QUEUE_URL cannot be reached (%(fault)s).", fault=type(error).__name__)
+        said = getattr(error, "message", None) or away
+        return False, Sentence("%(said)s Until it can, deliveries wait.", said=said)
+    return True, Sentence("The queue answers.")
 
 
 def _migrations(context: Context) -> tuple[bool, str]:
     with context.database.reading() as connection:
         if is_current(connection):
-            return True, "The database is of this version."
-    return False, "The database is of another version. Run: passalong upgrade"
+            return True, Sentence("The database is of this version.")
+    return False, Sentence("The database is of another version. Run: passalong upgrade")
 
 
 def _guards(context: Context) -> tuple[bool, str]:
     with context.database.reading() as connection:
         gone = missing_guards(connection)
     if gone:
-        return False, f"The database lost {', '.join(gone)}, so rows can be changed. Restore a backup."
-    return True, "The database refuses to change what is booked."
+        return False, Sentence(
+            "The database lost %(names)s, so rows can be changed. Restore a backup.", names=", ".join(gone)
+        )
+    return True, Sentence("The database refuses to change what is booked.")
 
 
 def _clock(context: Context) -> tuple[bool, str]:
     now = context.now()
     if now < _NOT_BEFORE:
-        return False, f"The clock of this machine shows {format_moment(now)}. Set it: holds and signatures hang on it."
+        return False, Sentence(
+            "The clock of this machine shows %(time)s. Set it: holds and signatures hang on it.",
+            time=format_moment(now),
+        )
     with context.database.reading() as connection:
         received = connection.execute(select(delivery.c.received_at).order_by(delivery.c.id.desc()).limit(1)).scalar()
         booked = connection.execute(select(transfer.c.written_at).order_by(transfer.c.number.desc()).limit(1)).scalar()
     latest = max(received or 0, booked or 0)
     if latest > now + LATE_SECONDS_MAX * SECOND:
-        return False, f"The books were written up to {format_moment(latest)}, which is still to come. Set the clock."
-    return True, f"It is {format_moment(now - now % SECOND)}."
+        return False, Sentence(
+            "The books were written up to %(time)s, which is still to come. Set the clock.", time=format_moment(latest)
+        )
+    return True, Sentence("It is %(time)s.", time=format_moment(now - now % SECOND))
 
 
 def _tasks(context: Context) -> tuple[bool, str]:
@@ -174,10 +192,18 @@ def _tasks(context: Context) -> tuple[bool, str]:
             wanted.join(shop, shop.c.id == task.c.shop_id).order_by(task.c.state.desc(), task.c.changed_at.desc())
         ).all()
     if not rows:
-        return True, "Nothing that is to be done outside fails."
+        return True, Sentence("Nothing that is to be done outside fails.")
     last, lost = rows[0], sum(row.state == "failed" for row in rows)
-    how = f"{lost} failed for good" if lost else f"{len(rows)} fail and are tried again"
-    return False, f"{how}; the last, {last.kind} {last.ref} of shop {last.key}: {last.reason}"
+    how = Sentence("%(count)s failed for good", count=lost)
+    if not lost:
+        how = Sentence("%(count)s fail and are tried again", count=len(rows))
+    return False, Sentence(
+        "%(how)s; the last, %(task)s of shop %(shop)s: %(reason)s",
+        how=how,
+        task=f"{last.kind} {last.ref}",
+        shop=last.key,
+        reason=last.reason,
+    )
 
 
 def _endpoints(context: Context) -> tuple[bool, str]:
@@ -189,25 +215,38 @@ def _endpoints(context: Context) -> tuple[bool, str]:
         lost = connection.execute(select(func.count()).where(event_delivery.c.state == "failed")).scalar_one()
     if rows:
         name = public_id.show(public_id.ENDPOINT, rows[0].id)
-        says = "is disabled" if rows[0].state == "disabled" else "takes nothing"
-        mend = f"Mend it, then send PATCH /api/v1/endpoints/{name} with state enabled; nothing is lost."
-        return False, f"{len(rows)} endpoints get no events; the last, {name}, {says}: {rows[0].reason} {mend}"
+        return False, Sentence(
+            "%(count)s endpoints get no events; the last, %(name)s, %(stands)s: %(reason)s Mend it, then send PATCH"
+            " /api/v1/endpoints/%(name)s with state enabled; nothing is lost.",
+            count=len(rows),
+            name=name,
+            stands=Sentence("is disabled") if rows[0].state == "disabled" else Sentence("takes nothing"),
+            reason=rows[0].reason,
+        )
     if lost:
-        return False, f"{lost} events were given up after ten attempts. Replay them: passalong endpoint replay"
-    return True, "Every endpoint takes its events."
+        return False, Sentence(
+            "%(count)s events were given up after ten attempts. Replay them: passalong endpoint replay", count=lost
+        )
+    return True, Sentence("Every endpoint takes its events.")
 
 
 def _inbox(context: Context) -> tuple[bool, str]:
     counts = count_work(context)
     if counts.stored and counts.late_seconds > LATE_SECONDS_MAX:
-        return False, (
-            f"{counts.stored} deliveries wait for a worker, the oldest for {counts.late_seconds // 60} minutes."
-            " Start one: passalong worker"
+        return False, Sentence(
+            "%(count)s deliveries wait for a worker, the oldest for %(minutes)s minutes. Start one: passalong worker",
+            count=counts.stored,
+            minutes=counts.late_seconds // 60,
         )
-    said = [f"{counts.stored} to process, {counts.waiting} wait for their order, {counts.quarantined} in quarantine."]
+    said = Sentence(
+        "%(stored)s to process, %(waiting)s wait for their order, %(quarantined)s in quarantine.",
+        stored=counts.stored,
+        waiting=counts.waiting,
+        quarantined=counts.quarantined,
+    )
     if counts.quarantined:
-        said.append("See why: passalong deliveries --state quarantined")
-    return True, " ".join(said)
+        return True, Sentence("%(said)s See why: passalong deliveries --state quarantined", said=said)
+    return True, said
 
 
 def _shops(context: Context) -> Iterator[Check]:
@@ -216,13 +255,20 @@ def _shops(context: Context) -> Iterator[Check]:
     with context.database.reading() as connection:
         rows = connection.execute(select(shop.c.key, shop.c.name, last.label("last")).order_by(shop.c.id)).all()
     if not rows:
-        yield Check("shops", True, "There is no shop yet. Add one: passalong shop add generic https://shop.example.com")
+        none = Sentence("There is no shop yet. Add one: passalong shop add generic https://shop.example.com")
+        yield Check("shops", True, none)
     for row in rows:
-        yield Check(f"shop {row.key}", True, f"{row.name}: {_heard(context.now(), row.last)}")
+        yield Check(f"shop {row.key}", True, _heard(row.name, context.now(), row.last))
 
 
-def _heard(now: int, last: int | None) -> str:
+def _heard(name: str, now: int, last: int | None) -> Sentence:
     if last is None:
-        return "nothing has come in yet. Give the shop its webhook address and secret."
-    days = max(0, now - last) // DAY
-    return f"the last delivery came at {format_moment(last - last % SECOND)}" + (f", {days} days ago." if days else ".")
+        return Sentence(
+            "%(shop)s: nothing has come in yet. Give the shop its webhook address and secret.", shop=name
+        )
+    days, at = max(0, now - last) // DAY, format_moment(last - last % SECOND)
+    if days:
+        return Sentence(
+            "%(shop)s: the last delivery came at %(time)s, %(days)s days ago.", shop=name, time=at, days=days
+        )
+    return Sentence("%(shop)s: the last delivery came at %(time)s.", shop=name, time=at)

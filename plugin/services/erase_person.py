@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, 
 from plugin import shops
 from plugin.database import Database, among
 from plugin.domain.order import normalise_email
-from plugin.errors import BadRequest, BadSignature, Conflict, Malformed, NotFound, Unavailable
+from plugin.errors import BadRequest, BadSignature, Conflict, Malformed, NotFound, Sentence, Unavailable
 from plugin.models import (
     delivery,
     export,
@@ -42,7 +42,7 @@ from plugin.services.show_poster import drawn_posters
 from plugin.shops.base import Request
 
 BATCH = 50
-ERASED_UNREAD = "Its body was erased at a person's request before it could be processed."
+ERASED_UNREAD = Sentence("Its body was erased at a person's request before it could be processed.")
 _BETWEEN = re.compile(r"[\s\"'`<>(){}\[\],;:=&?|/\\]+")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from plugin import compression, shops
 from plugin.database import again, among
 from plugin.domain.moment import SECOND
 from plugin.domain.order import State, merge, read_order, state_of, story_of
-from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError
+from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError, Sentence
 from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
 from plugin.services.context import Context, worker_name
@@ -219,10 +219,10 @@ def _read(context: Context, row: Row[Any], platform: str) -> Read:
         one.reason = error.message
         one.states.clear()
     except BadSignature:
-        one.reason = "The stored body cannot be opened with the encryption keys there are."
+        one.reason = Sentence("The stored body cannot be opened with the encryption keys there are.")
     except Exception as error:  # a fault of ours must not keep the rest waiting: a replay after its fix reads it anew
         log.error("delivery %s could not be read: %s", row.id, type(error).__name__)
-        one.reason = f"Reading it failed: {type(error).__name__}."
+        one.reason = Sentence("Reading it failed: %(fault)s.", fault=type(error).__name__)
         one.states.clear()
     return one
 
@@ -261,7 +261,8 @@ def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read], ahea
 
 def _put_off(context: Context, one: Read, error: Exception) -> Tally:
     """Try a failing delivery later, each time after a longer wait; at last put it in quarantine, with the reason."""
-    understood = error.message if isinstance(error, PluginError) else f"Processing failed: {type(error).__name__}."
+    failed = Sentence("Processing failed: %(fault)s.", fault=type(error).__name__)
+    understood = error.message if isinstance(error, PluginError) else failed
     log.error("delivery %s failed: %s", one.id, understood, exc_info=not isinstance(error, Malformed))
     with context.database.writing() as connection:
         tries = connection.execute(select(delivery.c.attempts).where(delivery.c.id == one.id)).scalar_one() + 1
@@ -332,7 +333,7 @@ def _ask(recorder: Recorder, reads: Sequence[Read]) -> dict[int, Wait]:
         return {}
     if not can_ask(recorder.context, recorder.shop):
         told = [one for one in asking if not one.states and not one.deleted]
-        reason = "The shop would have to be asked about the order, and gave no credentials for it."
+        reason = Sentence("The shop would have to be asked about the order, and gave no credentials for it.")
         return {one.id: Wait(one.asks[0], reason) for one in told}
     for one in asking:
         for ref in one.asks:
@@ -377,7 +378,7 @@ def _take_in(
                 _delete(recorder, works[ref], one)
                 news[ref] = one.id
             else:
-                waits[one.id] = Wait(ref, "The order it speaks of is not known yet.")
+                waits[one.id] = Wait(ref, Sentence("The order it speaks of is not known yet."))
         if one.sold and one.sold.order in works:
             keep_lookup(recorder, works[one.sold.order], one.sold)
             news[one.sold.order] = one.id

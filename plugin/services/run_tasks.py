@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, and_, case, or_, select, update
 from plugin.database import again, among
 from plugin.domain.moment import SECOND
 from plugin.domain.stored_json import canonical
-from plugin.errors import PluginError
+from plugin.errors import PluginError, Sentence
 from plugin.models import task
 from plugin.outbound import Busy
 from plugin.services.context import Context, worker_name
@@ -196,7 +196,8 @@ def _finish(context: Context, one: Task, done: Done) -> bool:
 def _put_off(context: Context, kind: Kind, one: Task, error: Exception, ran: Ran) -> None:
     """Try a task again later, or give it up; a server that asks for patience gets it and costs no try."""
     now = context.now()
-    reason = error.message if isinstance(error, PluginError) else f"It failed: {type(error).__name__}."
+    fault = type(error).__name__
+    reason = error.message if isinstance(error, PluginError) else Sentence("It failed: %(fault)s.", fault=fault)
     is_last = not isinstance(error, Busy) and not kind.is_tireless and one.attempts >= len(PAUSES)
     is_last = is_last or isinstance(error, Hopeless)
     pause = PAUSES[min(one.attempts, len(PAUSES) - 1)]

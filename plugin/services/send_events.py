@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from plugin.database import again, among
 from plugin.domain.moment import DAY, SECOND, format_moment
-from plugin.errors import BadSignature
+from plugin.errors import BadSignature, Sentence
 from plugin.models import endpoint, event, event_delivery, event_head, event_replay
 from plugin.services import public_id
 from plugin.services.context import Context, worker_name
@@ -43,7 +43,9 @@ SLICE_SECONDS = 5.0
 BATCH = 20
 WINDOW = 5_000  # how far along the log one look goes
 ENDPOINTS_AT_ONCE = 4
-UNREADABLE = "Its secrets cannot be opened with the encryption keys there are. Restore the keys, or rotate its secret."
+UNREADABLE = Sentence(
+    "Its secrets cannot be opened with the encryption keys there are. Restore the keys, or rotate its secret."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -228,7 +230,9 @@ class Report:
         self.is_disabled = outcome.is_gone or has_waited
         if has_waited and not outcome.is_gone:
             since = format_moment(self.failing_since or now)
-            self.reason = f"Nothing has arrived since {since}. The last attempt: {outcome.reason}"
+            self.reason = Sentence(
+                "Nothing has arrived since %(since)s. The last attempt: %(reason)s", since=since, reason=outcome.reason
+            )
 
 
 def _run(context: Context, errand: Errand, stopped: Callable[[], bool]) -> Report:

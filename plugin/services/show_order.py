@@ -138,7 +138,7 @@ def _see(connection: Connection, shop_id: int, rows: Sequence[Row[Any]]) -> list
     seen = []
     for row in rows:
         if row.decision is None:
-            raise InvariantBroken(f"Order {row.id} was stored without a decision.")
+            raise InvariantBroken("Order %(number)s was stored without a decision.", number=row.id)
         story, decision = stories.load(row.story, row.now), Decision.from_json(json.loads(row.decision))
         used = plans[decision.plan_version]
         reckoned = outcome(story, decision.frozen, used, starts_at=starts_at)

@@ -381,23 +381,25 @@ def read_json(body: bytes, *, fractions_as_text: bool = False) -> Any:
     except RecursionError:
         raise Malformed("The body is nested too deep.") from None
     except ValueError as error:
-        reason = str(error) if isinstance(error, _Refused) else "it does not parse"
-        raise Malformed(f"The body is not JSON: {reason}.") from None
+        reason = error.why if isinstance(error, _Refused) else Sentence("it does not parse")
+        raise Malformed("The body is not JSON: %(reason)s.", reason=reason) from None
     return data
 
 
 class _Refused(ValueError):
-    pass
+    def __init__(self, why: Sentence) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def _refuse(name: str) -> Any:
-    raise _Refused(f"{name} is no number")
+    raise _Refused(Sentence("%(name)s is no number", name=name))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Refused("a key stands twice in one object")
+        raise _Refused(Sentence("a key stands twice in one object"))
     return found
 
 
@@ -407,7 +409,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def mapping(value: object, what: str) -> Mapping[str, Any]:
     """Return an object."""
     if not isinstance(value, dict):
-        raise Malformed(f"{what} is not an object.")
+        raise Malformed("%(what)s is not an object.", what=what)
     return value
 
 
@@ -415,14 +417,14 @@ def required(data: Mapping[str, Any], names: Sequence[str], what: str) -> None:
     """Refuse an object that lacks one of the fields, or has an empty one."""
     for name in names:
         if data.get(name) in (None, ""):
-            raise Malformed(f"The {what} has no {name}.")
+            raise Malformed("%(what)s has no %(name)s.", what=what, name=name)
 
 
 def rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """Return a list of objects; a missing one is empty."""
     found = data.get(name) or []
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise Malformed(f"{name} is not a list of objects.")
+        raise Malformed("%(what)s is not a list of objects.", what=name)
     return found
 
 
@@ -431,7 +433,7 @@ def decimal(value: object, what: str) -> Fraction:
     if value is None or value == "":
         return Fraction(0)
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
-        raise Malformed(f"{what} is not a decimal string.")
+        raise Malformed("%(what)s is not a decimal string.", what=what)
     return Fraction(value)
 
 
@@ -444,7 +446,7 @@ def money(exact: Fraction) -> str:
 def ident(value: object, what: str) -> str:
     """Return an id, which shops write as a text or a number, as text."""
     if isinstance(value, bool) or not isinstance(value, int | str) or str(value).strip() == "":
-        raise Malformed(f"{what} is not an id.")
+        raise Malformed("%(what)s is not an id.", what=what)
     return str(value)
 
 

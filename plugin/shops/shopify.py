@@ -106,7 +106,7 @@ def _signed(row: Mapping[str, Any], name: str, currency: str) -> Fraction:
     both = mapping(both.get(f"{name}_set") or both, f"{name}_set")  # older pages nest the set in itself
     shop = mapping(both.get("shop_money") or {}, f"{name}_set.shop_money")
     if shop.get("currency_code") not in (None, currency):
-        raise Malformed(f"{name} is in another currency than the order.")
+        raise Malformed("%(what)s is in another currency than the order.", what=name)
     value = row.get(name) if shop.get("amount") is None else shop["amount"]
     return decimal(str(value) if type(value) is int else value, name)
 
@@ -114,7 +114,7 @@ def _signed(row: Mapping[str, Any], name: str, currency: str) -> Fraction:
 def _money(row: Mapping[str, Any], name: str, currency: str) -> Fraction:
     amount = _signed(row, name, currency)
     if amount < 0:
-        raise Malformed(f"{name} is below zero.")
+        raise Malformed("%(what)s is below zero.", what=name)
     return amount
 
 
@@ -125,7 +125,7 @@ def _taxes(row: Mapping[str, Any], currency: str) -> Fraction:
 def _count(row: Mapping[str, Any], name: str) -> int:
     value = row.get(name)
     if type(value) is not int or value < 0:
-        raise Malformed(f"{name} is not a whole number from 0.")
+        raise Malformed("%(what)s is not a whole number from 0.", what=name)
     return value
 
 
@@ -136,10 +136,10 @@ def _time(row: Mapping[str, Any], name: str) -> str | None:
     try:
         parsed = datetime.fromisoformat(str(value))
         if parsed.tzinfo is None:
-            raise Malformed(f"{name} has no zone.")
+            raise Malformed("%(what)s has no zone.", what=name)
         return parsed.astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
-        raise Malformed(f"{name} is not a time.") from None
+        raise Malformed("%(what)s is not a time.", what=name) from None
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _lines(order: Mapping[str, Any], currency: str, *, tax_included: bool) -> li
             refunded[str(row.get("line_item_id"))] += _count(row, "quantity")
     lines = []
     for item in rows(order, "line_items"):
-        required(item, ("id", "price"), "line")
+        required(item, ("id", "price"), "The line")
         number, quantity = ident(item["id"], "A line's id"), _count(item, "quantity")
         if "discount_allocations" in item:
             discount = _allocated(item, order, "line_item", currency)
@@ -336,7 +336,7 @@ def _customer(order: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _order(order: Mapping[str, Any]) -> dict[str, Any]:
-    required(order, ("id", "currency", "financial_status", "created_at"), "order")
+    required(order, ("id", "currency", "financial_status", "created_at"), "The order")
     if not isinstance(order.get("line_items"), list):
         raise Malformed("The order has no line_items.")
     payment = _PAYMENTS.get(str(order["financial_status"]))
@@ -379,7 +379,7 @@ def _request(topic: str, data: Mapping[str, Any]) -> Request | None:
     kind, named = _PRIVACY[topic]
     buyer, orders = mapping(data.get("customer") or {}, "The customer"), data.get(named) or []
     if not isinstance(orders, list):
-        raise Malformed(f"{named} is not a list.")
+        raise Malformed("%(what)s is not a list.", what=named)
     refs = tuple(ident(one, "An order's id") for one in orders)
     return Request(kind, text_of(buyer.get("email")), optional_ident(buyer.get("id")), refs)
 

@@ -77,9 +77,9 @@ def _moment(value: object, name: str) -> str | None:
     try:
         parsed = datetime.fromisoformat(str(value))
     except ValueError:
-        raise Malformed(f"{name} is not a date.") from None
+        raise Malformed("%(what)s is not a date.", what=name) from None
     if parsed.tzinfo is not None:
-        raise Malformed(f"{name} carries a zone, which WooCommerce never sends.")
+        raise Malformed("%(what)s carries a zone, which WooCommerce never sends.", what=name)
     return parsed.isoformat() + "Z"
 
 
@@ -102,14 +102,16 @@ def _shares(total: Fraction, weights: Sequence[Fraction], unit: Fraction) -> lis
     return [part * unit for part in parts]
 
 
-def _after_discounts(items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[str, Any]], key: str) -> list[Fraction]:
+def _after_discounts(
+    items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[str, Any]], key: str, what: str
+) -> list[Fraction]:
     """Return the lines' ``key`` after negative fees, which is how WooCommerce says "discount by hand".
 
     Positive fees are no goods and are left out.
     """
-    amounts = [decimal(item.get(key), f"A line's {key}") for item in items]
+    amounts = [decimal(item.get(key), what) for item in items]
     if any(amount < 0 for amount in amounts):
-        raise Malformed(f"A line's {key} is below zero.")
+        raise Malformed("%(what)s is below zero.", what=what)
     values = [item.get(key) for item in items] + [fee.get(key) for fee in fees]
     unit = Fraction(1, 10 ** max(map(_places, values), default=0))
     for fee in fees:
@@ -123,9 +125,10 @@ def _after_discounts(items: Sequence[Mapping[str, Any]], fees: Sequence[Mapping[
 def _lines(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     items = rows(data, "line_items")
     for item in items:
-        required(item, ("id", "quantity", "total"), "line")
+        required(item, ("id", "quantity", "total"), "The line")
     fees = [fee for fee in rows(data, "fee_lines") if decimal(fee.get("total"), "A fee") < 0]
-    amounts, taxes = _after_discounts(items, fees, "total"), _after_discounts(items, fees, "total_tax")
+    amounts = _after_discounts(items, fees, "total", "A line's total")
+    taxes = _after_discounts(items, fees, "total_tax", "A line's total_tax")
     return [
         {
             "id": ident(item["id"], "A line's id"),
@@ -147,7 +150,7 @@ def _refunds(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise Malformed("The order has no refunds.")
     refunds = []
     for row in reversed(rows(data, "refunds")):
-        required(row, ("id", "total"), "refund")
+        required(row, ("id", "total"), "The refund")
         amount = abs(decimal(row["total"], "A refund's total"))
         refunds.append({"id": ident(row["id"], "A refund's id"), "amount": money(amount)})
     return refunds
@@ -181,8 +184,8 @@ def _refund_line(row: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _given_back(told: Sequence[Mapping[str, Any]]) -> Fraction:
     """Return what a refund's rows, in which amounts are negative, give back, tax included."""
-    names = ("total", "total_tax")
-    return max(Fraction(0), -sum((decimal(row.get(name), f"A {name}") for row in told for name in names), Fraction(0)))
+    given = (decimal(row.get("total"), "A total") + decimal(row.get("total_tax"), "A total_tax") for row in told)
+    return max(Fraction(0), -sum(given, Fraction(0)))
 
 
 def _age(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -196,7 +199,7 @@ def _asked_refunds(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     refunds = []
     for row in sorted(told, key=_age):
-        required(row, ("id", "amount"), "refund")
+        required(row, ("id", "amount"), "The refund")
         lines = [line for line in map(_refund_line, rows(row, "line_items")) if line is not None]
         amount = abs(decimal(row["amount"], "A refund's amount")) - _given_back(rows(row, "fee_lines"))
         refunds.append(
@@ -258,7 +261,7 @@ def _order(data: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]] | None 
 
     A refund that is deleted moves no date in the shop, so an answer counts as of the moment it was given.
     """
-    required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "order")
+    required(data, ("id", "status", "currency", "date_created_gmt", "line_items", "refunds"), "The order")
     status = str(data["status"])
     dates = {name: _moment(data.get(name), name) for name in _DATES}
     payment, paid_at = _payment(status, dates)

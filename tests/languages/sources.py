@@ -1,5 +1,6 @@
 """What the sources say to people, read from their Python files and templates, and where each text stands."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,21 +17,30 @@ KEYWORDS = {
     "npgettext": ((1, "c"), 2, 3),
     "Sentence": None,
 }
-# The sentences of errors, which pages show to people: those raised where a page can call. What only commands, programs
-# and the machine itself are told stays English, and so does what is wrong with a delivery's body.
+# The sentences of errors, which pages show to people: those raised where a page can call, and those that are kept and
+# shown later, as of a delivery that cannot be understood. What only commands, programs and the machine itself are told
+# stays English.
 ERRORS = {
     **dict.fromkeys(("BadRequest", "Conflict", "NotAllowed", "NotFound", "Unavailable", "__init__"), (2,)),
     **dict.fromkeys(("ForbiddenAddress", "MailDelayed", "MailRefused", "NotSignedIn", "ShopRefused"), None),
+    **dict.fromkeys(("InvariantBroken", "Malformed"), None),
     "BadAnswer": (2,),
 }
 _ON_PAGES = (
-    "admin_ui", "plugin/errors.py", "plugin/mail.py", "plugin/outbound.py", "plugin/rails", "plugin/services",
-    "plugin/shops",
+    "admin_ui", "plugin/domain", "plugin/errors.py", "plugin/mail.py", "plugin/outbound.py", "plugin/rails",
+    "plugin/services", "plugin/shops",
 )  # fmt: skip
+# What reads a body is told what it reads, so that an error can name it: the place of that argument.
+READERS = {
+    **dict.fromkeys(("mapping", "decimal", "ident", "_mapping", "_list", "_text", "_id", "_count"), 1),
+    **dict.fromkeys(("required", "_required"), 2),
+    "_after_discounts": 3,
+}
+_READS = ("plugin/domain", "plugin/shops")
 _NOT_ON_PAGES = frozenset(
     f"plugin/services/{name}.py"
     for name in (
-        "fill_codes", "find_storefront", "keep_answer", "reconcile_now", "record_clicks", "replay_deliveries",
+        "find_storefront", "keep_answer", "reconcile_now", "record_clicks", "replay_deliveries",
         "seed_demo", "show_poster", "store_delivery",
     )
 )  # fmt: skip
@@ -75,3 +85,15 @@ def _texts(path: Path, name: str) -> Iterator[tuple[int, Key, str | None]]:
             singular, plural = message if isinstance(message, tuple) else (message, None)
             if singular:
                 yield line, (context, singular), plural
+    if name.startswith(_READS):
+        yield from _read_things(path)
+
+
+def _read_things(path: Path) -> Iterator[tuple[int, Key, None]]:
+    """Yield what the readers of a file read; the name of a field is the shop's and is said in no language."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        place = READERS.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+        if isinstance(node, ast.Call) and place is not None and len(node.args) > place:
+            what = node.args[place]
+            if isinstance(what, ast.Constant) and isinstance(what.value, str) and not what.value.isidentifier():
+                yield node.lineno, (None, what.value), None

@@ -49,7 +49,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _order(data: Mapping[str, Any]) -> dict[str, Any]:
-    required(data, ("no", "state", "money", "placed", "changed"), "order")
+    required(data, ("no", "state", "money", "placed", "changed"), "The order")
     known = _STATES.get(str(data["state"]))
     if known is None or not isinstance(data.get("lines"), list):
         raise Malformed("The state is none of Kiosk's, or there are no lines.")
