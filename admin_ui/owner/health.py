@@ -8,6 +8,21 @@ from plugin.languages import mark
 from plugin.queue import Queue
 from plugin.services.doctor import examine
 
+NAMES = {
+    "settings": mark("Settings"),
+    "instance": mark("Folder of the installation"),
+    "keys": mark("Keys"),
+    "base_url": mark("Public address"),
+    "database": mark("Database"),
+    "queue": mark("Queue"),
+    "migrations": mark("Version of the database"),
+    "guards": mark("Guards of the books"),
+    "clock": mark("Clock"),
+    "inbox": mark("Inbox"),
+    "tasks": mark("Work outside"),
+    "endpoints": mark("Endpoints"),
+    "shops": mark("Shops"),
+}
 
 @page("/<shop>/health", needs=OWN)
 def health(desk: Desk) -> Answer:
@@ -19,6 +34,7 @@ def health(desk: Desk) -> Answer:
     return show(
         "owner/health.html",
         checks=sorted(checks, key=lambda check: check.ok),
+        names=NAMES,
         rings=(("sign", mark("Signs links"), keys.sign), ("encrypt", mark("Seals what is secret"), keys.encrypt)),
         has_mail=bool(desk.context.settings.mail_url),
     )

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from admin_ui.owner.health import NAMES
 from plugin.models import delivery, task
+from plugin.services.doctor import examine
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import plain
 from tests.world import Shop, World
@@ -135,6 +137,7 @@ def test_sentences_within_sentences_go_only_so_deep(world: World, reader: Browse
 def test_the_doctor_speaks_the_readers_language(world: World, reader: Browser) -> None:
     shop = world.shop(name="茶行")
     page = plain(reader.get(f"/admin/{shop.key}/health"))
+    assert "帳目的保護" in page and f"商店 {shop.key}" in page
     assert "茶行：還沒收到任何通知。請把 Webhook 網址和金鑰填到商店裡。" in page
     assert not _ENGLISH.search(page.replace("passalong check-books", ""))
     with world.context.database.writing() as connection:
@@ -147,6 +150,13 @@ def test_the_doctor_speaks_the_readers_language(world: World, reader: Browser) -
     assert said in plain(reader.get(f"/admin/{shop.key}/health"))
     kept = "1 failed for good; the last, ask 7 of shop"
     assert kept in plain(member(world).get(f"/admin/{shop.key}/health"))
+
+
+def test_every_check_of_the_doctor_has_a_name_for_people(world: World) -> None:
+    shop = world.shop()
+    checks = examine(world.context.settings, reach_queue=lambda context: None)
+    assert {one.name for one in checks} - NAMES.keys() == {f"shop {shop.key}"}
+    assert len(checks) >= len(NAMES) - 1  # of the shops it speaks one by one, where there is any
 
 
 def test_the_trouble_with_a_shop_that_does_not_answer(world: World, reader: Browser) -> None:

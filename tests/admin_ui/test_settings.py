@@ -129,7 +129,7 @@ def test_an_endpoint_gets_the_kinds_of_events_that_are_ticked(world: World) -> N
 
 def test_health_is_for_those_who_run_everything(world: World) -> None:
     shop = world.shop()
-    assert "guards" in plain(Office(world).see(f"/{shop.key}/health"))
+    assert "Guards of the books" in plain(Office(world).see(f"/{shop.key}/health"))
     Office(world, shop=shop).see(f"/{shop.key}/health", expect=403)
     Office(world, "manager").see(f"/{shop.key}/health", expect=403)
 
