@@ -224,12 +224,13 @@ def _named(uri: str, name: str) -> str:
 
 
 @pytest.fixture
-def past() -> Past | None:
-    """What has happened before a test begins; a module whose beginning takes long overrides this to name it.
+def past(request: pytest.FixtureRequest) -> Past | None:
+    """Give what has happened before the test begins, as ``pytest.mark.past`` says of it, else of its module.
 
     It is done once for each kind of database, and every test gets a copy of all it left: see ``began``.
     """
-    return None
+    marked = request.node.get_closest_marker("past")
+    return marked.kwargs["made_by"] if marked else None
 
 
 @pytest.fixture(scope="session")
@@ -291,8 +292,8 @@ def world(beginning: Beginning, settings: Settings) -> Iterator[World]:
 
 @pytest.fixture
 def began(beginning: Beginning, world: World) -> Any:
-    """Give what the module's past returned, as it is in this test's world."""
-    assert beginning.world, "name a past"
+    """Give what the test's past returned, as it is in this test's world."""
+    assert beginning.world, "mark the past"
     return deepcopy(beginning.made, {id(beginning.world): world})
 
 

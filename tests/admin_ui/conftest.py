@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 from werkzeug.serving import make_server
 
+from tests.admin_ui.walk import LOOKS, Look
 from tests.world import World
+
+
+@pytest.fixture(params=LOOKS, ids=str)
+def look(request: pytest.FixtureRequest) -> Look:
+    """Give each way to look at pages."""
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from plugin.services.run_tasks import PAUSES
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import plain
 from tests.admin_ui.seat import sharer_browser
-from tests.conftest import Past
 from tests.world import World
 
 EMPTY = re.compile(r'<div class="empty">.*?</div>|<p class="pad muted">.*?</p>', re.DOTALL)
@@ -32,10 +31,7 @@ def demo(world: World) -> str:
     return made
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin after the demo."""
-    return demo
+pytestmark = pytest.mark.past(made_by=demo)
 
 
 @pytest.fixture
@@ -146,7 +142,7 @@ def test_a_second_run_finds_all_of_it_done(world: World, key: str) -> None:
     assert world.call("GET", f"/shops/{key}/plan", expect=200)["version"] == 4
 
 
-@pytest.mark.parametrize("past", [None], ids=["from nothing"])
+@pytest.mark.past(made_by=None)
 def test_the_clock_is_set_back_for_the_demo_shop_alone(world: World) -> None:
     other = world.shop()
     other.plan()

@@ -15,8 +15,7 @@ from tests.admin_ui.desk import PASSWORD, Browser, member
 from tests.admin_ui.office import Office
 from tests.admin_ui.small_shop import CALM, RAW, Lively, calm_shop, worst_shop
 from tests.admin_ui.test_team import invite
-from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
-from tests.conftest import Past
+from tests.admin_ui.walk import PLAIN, QUERIES, STATEMENTS_MAX, Look, Sight, statements
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin with the shop in which everything has happened."""
-    return worst_shop
+pytestmark = pytest.mark.past(made_by=worst_shop)
 
 
 @pytest.fixture
@@ -168,21 +164,12 @@ def pages(world: World, shop: Lively) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("past", [calm_shop])
+@pytest.mark.past(made_by=calm_shop)
 @pytest.mark.timeout(600)
 def test_every_page_is_accessible_and_quiet(
-    world: World,
-    shop: Lively,
-    address: str,
-    browser: "Chromium",
-    size: str,
-    locale: str,
-    scheme: str,
-    record_property: Record,
+    world: World, shop: Lively, address: str, browser: "Chromium", look: Look, record_property: Record
 ) -> None:
-    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=member(world))
+    sight = Sight(browser, address, look, member(world))
     for name, path in pages(world, shop):
         sight.visit(path, name)
     note_axe(record_property, pages=sight.pages, look=sight.look_name, violations=sight.violations)
@@ -190,14 +177,12 @@ def test_every_page_is_accessible_and_quiet(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("past", [None], ids=["from nothing"])
+@pytest.mark.past(made_by=None)
 @pytest.mark.timeout(300)
 def test_the_doors_are_accessible_and_quiet(
-    world: World, address: str, browser: "Chromium", size: str, locale: str, scheme: str, record_property: Record
+    world: World, address: str, browser: "Chromium", look: Look, record_property: Record
 ) -> None:
-    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=None)
+    sight = Sight(browser, address, look, None)
     first = set_up_address(world.context, "")
     assert first is not None
     sight.visit(first, "owner-set_up")
@@ -218,7 +203,7 @@ def test_the_doors_are_accessible_and_quiet(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.timeout(300)
 def test_no_name_is_too_wide_for_a_page(world: World, shop: Lively, address: str, browser: "Chromium") -> None:
-    sight = Sight(browser, address, size="phone", locale="en-US", scheme="light", signed_in=member(world))
+    sight = Sight(browser, address, PLAIN, member(world))
     for _, path in pages(world, shop):
         sight.open(path)
         sight.narrow(path)
@@ -226,11 +211,11 @@ def test_no_name_is_too_wide_for_a_page(world: World, shop: Lively, address: str
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("past", [calm_shop])
+@pytest.mark.past(made_by=calm_shop)
 @pytest.mark.parametrize("locale", ["zh-CN", "ja-JP"])
 def test_home_in_the_other_languages(
     world: World, shop: Lively, address: str, browser: "Chromium", locale: str
 ) -> None:
-    sight = Sight(browser, address, size="phone", locale=locale, scheme="light", signed_in=member(world))
+    sight = Sight(browser, address, Look("phone", locale, "light"), member(world))
     sight.visit(f"/admin/{shop.shop.key}/", "owner-shop_home")
     sight.close()

@@ -13,8 +13,7 @@ from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import Office, plain
 from tests.admin_ui.seat import set_program, sharer_browser, wanted_tickets
 from tests.admin_ui.small_shop import NOW, RAW, Lively, calm_shop, worst_shop
-from tests.admin_ui.walk import LOOKS, QUERIES, SIZES, STATEMENTS_MAX, Sight, statements
-from tests.conftest import Past
+from tests.admin_ui.walk import LOOKS, PLAIN, QUERIES, STATEMENTS_MAX, Look, Sight, statements
 from tests.figures import Record, note_axe, note_statements, note_visits
 from tests.world import World
 
@@ -42,10 +41,7 @@ def _opened(shop: Lively) -> Lively:
     return shop
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin with that shop."""
-    return worst_open_shop
+pytestmark = pytest.mark.past(made_by=worst_open_shop)
 
 
 @pytest.fixture
@@ -272,7 +268,7 @@ def test_owner_and_sharer_read_the_same_receipt(world: World, shop: Lively) -> N
         assert amount in desk and amount in mine, amount
 
 
-@pytest.mark.parametrize("past", [None], ids=["from nothing"])
+@pytest.mark.past(made_by=None)
 def test_a_receipt_tells_a_sharer_nothing_of_others(world: World) -> None:
     world.stop_clock(NOW)
     shop = world.shop()
@@ -298,7 +294,7 @@ def test_a_receipt_tells_a_sharer_nothing_of_others(world: World) -> None:
 
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
-UNLIKE = {("phone", "en-US"), ("desk", "zh-TW")}  # the two looks that have nothing in common see all there is
+UNLIKE = (LOOKS[0], LOOKS[-1])  # the two looks that have nothing in common see all there is
 WRONG: tuple[tuple[str, dict[str, str]], ...] = (
     ("share", {"channel": "x" * 61}),
     ("profile", {"name": "x" * 81}),
@@ -308,26 +304,17 @@ WRONG: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("locale", "scheme"), LOOKS)
-@pytest.mark.parametrize("past", [calm_open_shop])
+@pytest.mark.past(made_by=calm_open_shop)
 @pytest.mark.timeout(600)
 def test_every_page_of_a_sharer_is_accessible_and_quiet(
-    world: World,
-    shop: Lively,
-    address: str,
-    browser: "Chromium",
-    size: str,
-    locale: str,
-    scheme: str,
-    record_property: Record,
+    world: World, shop: Lively, address: str, browser: "Chromium", look: Look, record_property: Record
 ) -> None:
     empty, linkless = shop.shop.sharer("empty"), shop.shop.sharer("linkless")
     shop.shop.link(empty)
-    others = (empty, linkless, shop.pending) if (size, locale) in UNLIKE else ()
+    others = (empty, linkless, shop.pending) if look in UNLIKE else ()
     for sharer in (shop.sharer, *others):
         someone = sharer_browser(world, sharer)
-        sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=someone)
+        sight = Sight(browser, address, look, someone)
         for rule in own(world, "GET"):
             path = path_of(world, rule, shop)
             answer = someone.client.get(path, follow_redirects=True)
@@ -339,7 +326,7 @@ def test_every_page_of_a_sharer_is_accessible_and_quiet(
         sight.close()
     suspend(world, shop)
     someone = sharer_browser(world, shop.sharer)
-    sight = Sight(browser, address, size=size, locale=locale, scheme=scheme, signed_in=someone)
+    sight = Sight(browser, address, look, someone)
     for name in ("", "share", "profile") if others else ():
         sight.visit(f"/me/{shop.shop.key}/{name}")
     for rule in rules(world, "GET"):
@@ -357,7 +344,7 @@ def test_no_name_is_too_wide_for_a_page_of_a_sharer(
     world: World, shop: Lively, address: str, browser: "Chromium"
 ) -> None:
     someone = sharer_browser(world, shop.sharer)
-    sight = Sight(browser, address, size="phone", locale="en-US", scheme="light", signed_in=someone)
+    sight = Sight(browser, address, PLAIN, someone)
     for rule in own(world, "GET"):
         path = path_of(world, rule, shop)
         answer = someone.client.get(path, follow_redirects=True)

@@ -12,7 +12,6 @@ from plugin import migrations
 from plugin.models import orders, standing
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.test_sharers import text_of
-from tests.conftest import Past
 from tests.world import Shop, World
 
 LATER = "2026-11-03T10:00:00Z"
@@ -47,10 +46,7 @@ def orders_everywhere(world: World) -> Shop:
     return shop
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin with that shop."""
-    return orders_everywhere
+pytestmark = pytest.mark.past(made_by=orders_everywhere)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from plugin.models import note, person
 from tests.admin_ui.desk import Browser, member
-from tests.conftest import Past
 from tests.world import LONG_AGO, Shop, World
 
 TAGS = re.compile(r"<[^>]+>|\s+")
@@ -40,10 +39,7 @@ def three_sharers(world: World) -> Shop:
     return shop
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin with that shop."""
-    return three_sharers
+pytestmark = pytest.mark.past(made_by=three_sharers)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from axe_playwright_python.base import AXE_SCRIPT
 from sqlalchemy import event
@@ -21,7 +21,21 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "r
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}
 # The narrowest window there is, and the desk's at a zoom of 200 % (WCAG 2.2, 1.4.10 and 1.4.4).
 NARROW = {"320 pixels": 320, "200 %": 640}
-LOOKS = [("en-US", "light"), ("zh-TW", "dark")]
+
+
+class Look(NamedTuple):
+    """How somebody looks at pages: on what, in which language, by day or by night."""
+
+    size: str
+    locale: str
+    scheme: Any
+
+    def __str__(self) -> str:
+        return " ".join(self)
+
+
+LOOKS = [Look(size, *rest) for size in SIZES for rest in (("en-US", "light"), ("zh-TW", "dark"))]
+PLAIN = LOOKS[0]
 QUERIES = ("?cursor=x&page=-1&q=%00", "?status=x&state=x&sort=x", "?since=x&until=9999-99-99", "?said=x", "?after=x.y")
 # Lets a form be sent as somebody would send it who does not heed the browser.
 _FREE = """form => {
@@ -52,20 +66,18 @@ def statements(world: World, browser: Browser, path: str) -> list[str]:
 class Sight:
     """A window of a browser in which pages are looked at: each must be accessible, quiet, and never too wide."""
 
-    def __init__(
-        self, chromium: "Chromium", address: str, *, size: str, locale: str, scheme: Any, signed_in: Browser | None
-    ) -> None:
-        self.width, self.height = SIZES[size]
+    def __init__(self, chromium: "Chromium", address: str, look: Look, signed_in: Browser | None) -> None:
+        self.width, self.height = SIZES[look.size]
         self.context = chromium.new_context(
-            viewport={"width": self.width, "height": self.height}, locale=locale, color_scheme=scheme
+            viewport={"width": self.width, "height": self.height}, locale=look.locale, color_scheme=look.scheme
         )
         for name, below in (("passalong_owner", "/admin"), ("passalong_sharer", "/me")):
             cookie = signed_in.client.get_cookie(name, path=below) if signed_in else None
             if cookie is not None:
                 self.context.add_cookies([{"name": name, "value": cookie.value, "url": f"{address}{below}/"}])
         self.context.add_init_script(AXE_SCRIPT)
-        self.address, self.look_name = address, f"{size} {locale} {scheme}"
-        self.picture_name = f"{locale}-{self.width}"
+        self.address, self.look_name = address, str(look)
+        self.picture_name = f"{look.locale}-{self.width}"
         self.page: Page = self.context.new_page()
         self.pages, self.violations = 0, 0
         self.wrong: list[str] = []

@@ -8,7 +8,6 @@ import pytest
 
 from plugin.api.reports import write_csv
 from plugin.reports.base import Column
-from tests.conftest import Past
 from tests.rollup_truth import read_report
 from tests.world import LONG_AGO, Shop, World
 
@@ -40,10 +39,7 @@ def three_days(world: World) -> Shop:
     return shop
 
 
-@pytest.fixture
-def past() -> Past:
-    """Begin with that shop."""
-    return three_days
+pytestmark = pytest.mark.past(made_by=three_days)
 
 
 @pytest.fixture
