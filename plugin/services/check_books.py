@@ -20,7 +20,7 @@ from plugin.domain.ledger import EDGES, HELD, IN_FLIGHT, PAID, PAYABLE, PENDING,
 from plugin.domain.rollup import COUNTED, Rollup, counted
 from plugin.domain.settlement import Deriving, Known, LotKey, Lots, Record, binds
 from plugin.domain.settlement import standing as reckon_standing
-from plugin.errors import BadSignature, Conflict, Malformed
+from plugin.errors import BadSignature, Conflict, Malformed, Sentence
 from plugin.models import (
     account,
     chain,
@@ -46,6 +46,7 @@ from plugin.services.context import Context
 from plugin.services.digest import PURPOSE, first_mac, head_seal, link_mac, row_mac
 from plugin.services.order_parts import Parts, differing, place_now, rows_of, stored_parts
 from plugin.services.process_inbox import unseal
+from plugin.services.public_id import DELIVERY, ITEM, PAYOUT, SHARER, show
 from plugin.services.rollups import differences
 from plugin.services.roster import load_known, load_order_facts, load_plans
 from plugin.services.settle_order import encode_decision
@@ -76,7 +77,8 @@ class Report:
     def ok(self) -> bool:
         return not self.problems
 
-    def note(self, problem: str) -> None:
+    def note(self, wording: str, /, **values: object) -> None:
+        problem = Sentence(wording, **values)
         if len(self.problems) < PROBLEMS_MAX and problem not in self.problems:
             self.problems.append(problem)
 
@@ -117,7 +119,7 @@ def check_shop(context: Context, shop_id: int, told: Told) -> Report:
 
 def _check_guards(connection: Connection, report: Report) -> None:
     for name in missing_guards(connection):
-        report.note(f"guard {name} is gone from the database: rows can be changed")
+        report.note("guard %(name)s is gone from the database: rows can be changed", name=name)
 
 
 def require_good_books(context: Context, shop_id: int) -> None:
@@ -183,10 +185,17 @@ class _ShopCheck:
         """Hold the rollups against the orders, transfers and clicks they sum up."""
         try:
             with differences(self.connection, self.shop) as found:
-                for sentence in (sentence for one in found for sentence in one.sentences()):
-                    self._note(sentence)
+                for one in found:
+                    for figure, booked, must in one.figures():
+                        self._note(
+                            "rollup %(row)s %(figure)s: booked %(booked)s, should be %(must)s",
+                            row=one.name,
+                            figure=figure,
+                            booked=booked,
+                            must=must,
+                        )
         except (KeyError, OverflowError, TypeError, ValueError) as error:  # a row that was changed
-            self._note(f"the rollups cannot be derived: {type(error).__name__}")
+            self._note("the rollups cannot be derived: %(fault)s", fault=type(error).__name__)
 
     def _count(self) -> int:
         """Return how many rows are gone through one by one; what is summed up by the database takes little besides."""
@@ -201,8 +210,8 @@ class _ShopCheck:
         if self._told:
             self._told(self._done, self._total)
 
-    def _note(self, problem: str) -> None:
-        self.report.note(f"shop {self.shop.key}: {problem}")
+    def _note(self, wording: str, /, **values: object) -> None:
+        self.report.note("shop %(shop)s: %(problem)s", shop=self.shop.key, problem=Sentence(wording, **values))
 
     def _chunks(self, table: Table) -> Iterator[Sequence[Row[Any]]]:
         last = 0
@@ -233,20 +242,24 @@ class _ShopCheck:
             rows = self._sealed_rows(links[0].position, links[-1].position)
             for one in links:
                 if one.position != expected:
-                    self._note(f"positions {expected} to {one.position - 1} of the chain are gone")
+                    self._note(
+                        "positions %(first)s to %(last)s of the chain are gone", first=expected, last=one.position - 1
+                    )
                 self._check_link(one, before, rows.pop(one.position, []))
                 before, expected = one.mac, one.position + 1
             for position in rows:
-                self._note(f"rows stand at position {position}, which is not in the chain")
+                self._note_stray(position)
             self._went_on(len(links))
         for table, _ in _SEALED_TABLES:
             outside = or_(table.c.position < 1, table.c.position >= expected)
             strays = select(table.c.position).where(table.c.shop_id == self.shop.id, outside).distinct()
             for position in self.connection.execute(strays.limit(PROBLEMS_MAX)).scalars():
-                self._note(f"rows stand at position {position}, which is not in the chain")
+                self._note_stray(position)
         seal = head_seal(self.key, self.shop.id, end.position, end.mac)
         if expected - 1 != end.position or end.mac != before or end.seal != seal:
-            self._note(f"the chain ends at {expected - 1}, its sealed end says {end.position}")
+            self._note(
+                "the chain ends at %(last)s, its sealed end says %(end)s", last=expected - 1, end=end.position
+            )
 
     def _sealed_rows(self, first: int, last: int) -> dict[int, list[tuple[str, str | None, bytes]]]:
         """Return (kind, order, digest) of the rows at each position, each row held against its own digest."""
@@ -260,7 +273,7 @@ class _ShopCheck:
             for row in self.connection.execute(query).mappings():
                 mac = row_mac(self.key, table.name, dict(row))
                 if mac != row["mac"]:
-                    self._note(f"{_name(table, dict(row))} was changed behind the books' back")
+                    self._note_change(_name(table, dict(row)))
                 found[row["position"]].append((kind, row.get("order_ref"), row["mac"]))
         return found
 
@@ -270,30 +283,44 @@ class _ShopCheck:
             return
         manifest = json.loads(one.manifest)
         counted = Counter((ref, kind) for kind, ref, _ in rows)
-        kinds = ("states", "decisions", "facts", "transfers")
+        kinds = (Sentence("states"), Sentence("decisions"), Sentence("facts"), Sentence("transfers"))
         named = False
         for ref, counts in manifest["orders"].items():
             for kind, count in zip(kinds, counts, strict=True):
                 if gone := count - counted[(ref, kind)]:
                     named = True
-                    came = "are gone" if gone > 0 else "came later"
-                    self._note(f"order {ref}: {abs(gone)} of its {kind} written at position {one.position} {came}")
+                    its = Sentence("order %(ref)s: %(count)s of its %(kind)s", ref=ref, count=abs(gone), kind=kind)
+                    self._note_count(its, gone, one.position)
         for kind, count in manifest["others"].items():
             if gone := count - counted[(None, kind)]:
                 named = True
-                came = "are gone" if gone > 0 else "came later"
-                self._note(f"{abs(gone)} rows of {kind} written at position {one.position} {came}")
+                others = Sentence("%(count)s rows of %(kind)s", count=abs(gone), kind=kind)
+                self._note_count(others, gone, one.position)
         if not named:
-            self._note(f"what was written at position {one.position} of the chain was changed")
+            self._note("what was written at position %(position)s of the chain was changed", position=one.position)
+
+    def _note_count(self, rows: Sentence, gone: int, position: int) -> None:
+        """Note rows of one kind of which the chain counted more, or fewer, than there are."""
+        if gone > 0:
+            self._note("%(rows)s written at position %(position)s are gone", rows=rows, position=position)
+        else:
+            self._note("%(rows)s written at position %(position)s came later", rows=rows, position=position)
+
+    def _note_change(self, row: str) -> None:
+        self._note("%(row)s was changed behind the books' back", row=row)
+
+    def _note_stray(self, position: int) -> None:
+        self._note("rows stand at position %(position)s, which is not in the chain", position=position)
 
     def _check_deliveries(self) -> None:
         for rows in self._chunks(delivery):
             for row in rows:
-                name = f"delivery dlv_{row.id}"
                 if row_mac(self.key, "pa_delivery", dict(row._mapping)) != row.mac:
-                    self._note(f"{name} was changed behind the books' back")
+                    self._note_change(f"delivery {show(DELIVERY, row.id)}")
                 elif row.body is not None and not self._body_holds(row):
-                    self._note(f"the body of {name} was changed behind the books' back")
+                    self._note(
+                        "the body of delivery %(id)s was changed behind the books' back", id=show(DELIVERY, row.id)
+                    )
 
     def _body_holds(self, row: Row[Any]) -> bool:
         try:
@@ -314,12 +341,12 @@ class _ShopCheck:
         for row in rows:
             record = records[row.id]
             if not record.states:
-                self._note(f"order {row.ref} has no state: its normal forms are gone")
+                self._note("order %(ref)s has no state: its normal forms are gone", ref=row.ref)
                 continue
             try:
                 self._check_order(record, deriving, booked.get(row.id, {}), cached.get(row.id, {}), parts)
             except (Malformed, LookupError, ValueError) as error:
-                self._note(f"order {row.ref} cannot be derived: {type(error).__name__}")
+                self._note("order %(ref)s cannot be derived: %(fault)s", ref=row.ref, fault=type(error).__name__)
 
     def _records(self, rows: Sequence[Row[Any]]) -> dict[int, "_Told"]:
         ids = [row.id for row in rows]
@@ -327,15 +354,16 @@ class _ShopCheck:
         for one in self.connection.execute(
             select(order_state).where(among(order_state.c.order_id, ids)).order_by(order_state.c.id)
         ):
+            ref = records[one.order_id].ref
             try:
                 state = stories.unpack(one.body)
             except (Malformed, LookupError, TypeError, ValueError):
-                self._note(f"order_state {one.id} of order {records[one.order_id].row.ref} cannot be read")
+                self._note("%(row)s cannot be read", row=_of_order(f"order_state {one.id}", ref))
                 continue
             if state.sha != one.sha:
                 self._note(
-                    f"order_state {one.id} of order {records[one.order_id].row.ref} was changed behind the books' back:"
-                    " its name, which is its digest, says otherwise"
+                    "%(row)s was changed behind the books' back: its name, which is its digest, says otherwise",
+                    row=_of_order(f"order_state {one.id}", ref),
                 )
             records[one.order_id].states.append((one.position, state))
         for one in self.connection.execute(
@@ -384,7 +412,7 @@ class _ShopCheck:
         decision, is_late = deriving.in_force(record)
         body = encode_decision(decision)
         if record.decision != body:
-            self._note(f"order {row.ref}: its stored decision is not what its states and facts decide")
+            self._note("order %(ref)s: its stored decision is not what its states and facts decide", ref=row.ref)
         plan = next(one.plan for one in self.plans if one.version == decision.plan_version)
         stand = reckon_standing(story, decision, plan, starts_at=self.shop.starts_at, is_late=is_late)
         for key in sorted({*stand.targets, *booked, *cached}):
@@ -407,11 +435,11 @@ class _ShopCheck:
             tuple(getattr(count, name) for name in COUNTED),
         )
         if said != must or stories.unpack(row.now).text != now.text:
-            self._note(f"order {row.ref}: its row is not what its states and facts say")
+            self._note("order %(ref)s: its row is not what its states and facts say", ref=row.ref)
         if self.counts is not None and record.changed_at <= self.place:  # else it is still to be counted
             theirs = rows_of(self.counts, row, story, decision, stand.outcome.now, count)
             if differing({row.id: theirs}, {row.id: parts[row.id]} if row.id in parts else {}):
-                self._note(f"order {row.ref} is not counted by product and channel as it must be")
+                self._note("order %(ref)s is not counted by product and channel as it must be", ref=row.ref)
 
     def _check_lot(
         self,
@@ -423,13 +451,17 @@ class _ShopCheck:
         held: bool,
     ) -> None:
         """Hold one commission's transfers against its target, and its lot against the transfers."""
-        name = f"order {record.ref}: shr_{key[0]} ({key[1]})"
-        if sum(lies.values()) != target:
-            self._note(f"{name} should have {target} {key[2]} minor units in the books and has {sum(lies.values())}")
+        whose = {"ref": record.ref, "who": f"{show(SHARER, key[0])} ({key[1]})"}
+        there = sum(lies.values())
+        if there != target:
+            self._note(
+                "order %(ref)s: %(who)s should have %(target)s %(currency)s minor units in the books and has %(there)s",
+                **whose, target=target, currency=key[2], there=there,
+            )  # fmt: skip
         elif not _lies_right(lies, held, record.released is not None):
-            self._note(f"{name} has money in the wrong account")
+            self._note("order %(ref)s: %(who)s has money in the wrong account", **whose)
         if any(lies.get(purpose, 0) != cached.get(purpose, 0) for purpose in SHARER_PURPOSES):
-            self._note(f"{name} has a lot that is not the sum of its transfers")
+            self._note("order %(ref)s: %(who)s has a lot that is not the sum of its transfers", **whose)
 
     def _booked(self, ids: Sequence[int]) -> dict[int, dict[LotKey, dict[str, int]]]:
         """Return what lies where of each commission, summed from the transfers alone."""
@@ -480,17 +512,19 @@ class _ShopCheck:
                 .distinct()
             )
             for number, known in self.connection.execute(strays.limit(PROBLEMS_MAX)):
-                kind = table.name.removeprefix("pa_")
-                self._note(
-                    f"a {kind} is about an {what} that is gone, number {number}" if known is None
-                    else f"a {kind} about {what} number {number} stands in the books of another shop"
-                )  # fmt: skip
+                which = {"kind": table.name.removeprefix("pa_"), "what": what, "number": number}
+                if known is None:
+                    self._note("a %(kind)s is about an %(what)s that is gone, number %(number)s", **which)
+                else:
+                    self._note(
+                        "a %(kind)s about %(what)s number %(number)s stands in the books of another shop", **which
+                    )
         for row in self.connection.execute(
             select(order_state.c.order_id)
             .outerjoin(delivery, delivery.c.id == order_state.c.delivery_id)
             .where(order_state.c.shop_id == self.shop.id, delivery.c.id.is_(None))
         ):
-            self._note(f"the delivery of a state of order number {row.order_id} is gone")
+            self._note("the delivery of a state of order number %(number)s is gone", number=row.order_id)
 
     def _check_edges(self) -> None:
         """Hold the accounts' owners and purposes against the transfers that moved along them."""
@@ -510,7 +544,9 @@ class _ShopCheck:
         for kind, *purposes, first_owner, second_owner, number in self.connection.execute(edges):
             must = [0 if purpose in SHOP_PURPOSES else 1 for purpose in purposes]
             if EDGES.get(kind) != tuple(purposes) or [first_owner, second_owner] != must:
-                self._note(f"an account of transfer {number} is another's, or for something else, than it was")
+                self._note(
+                    "an account of transfer %(number)s is another's, or for something else, than it was", number=number
+                )
 
     def _check_accounts(self) -> None:
         sums: Counter[int] = Counter()
@@ -531,16 +567,18 @@ class _ShopCheck:
             totals[row.currency] += row.balance
             if row.balance != sums.pop(row.id, 0):
                 self._note(
-                    f"account {row.id} ({row.purpose}, sharer {row.sharer_id}, {row.currency}) is not the sum of its"
-                    " transfers"
-                )
+                    "account %(number)s (%(purpose)s, sharer %(sharer)s, %(currency)s) is not the sum of its transfers",
+                    number=row.id, purpose=row.purpose, sharer=row.sharer_id, currency=row.currency,
+                )  # fmt: skip
             if row.live != self.shop.live:
-                self._note(f"account {row.id} mixes live money with test money")
+                self._note("account %(number)s mixes live money with test money", number=row.id)
         for number in sums:
-            self._note(f"account {number} is gone")
+            self._note("account %(number)s is gone", number=number)
         for currency, total in totals.items():
             if total:
-                self._note(f"the accounts in {currency} add up to {total} and not to zero")
+                self._note(
+                    "the accounts in %(currency)s add up to %(total)s and not to zero", currency=currency, total=total
+                )
 
     def _check_payouts(self) -> None:
         """Hold items, their lots and the transfers against each other and against the facts."""
@@ -555,7 +593,7 @@ class _ShopCheck:
         batches = self.connection.execute(select(payout).where(payout.c.shop_id == self.shop.id)).all()
         for batch in batches:
             if said.pop(("payout", batch.id), None) != batch.state:
-                self._note(f"payout pay_{batch.id} is not in the state its facts say")
+                self._note("payout %(id)s is not in the state its facts say", id=show(PAYOUT, batch.id))
         expected: dict[int, Counter[str]] = defaultdict(Counter)
         items = self.connection.execute(
             select(payout_item, payout.c.state.label("batch_state"))
@@ -567,10 +605,10 @@ class _ShopCheck:
             if last is None and item.batch_state in (payout_states.DRAFT, payout_states.CANCELLED):
                 continue
             if last != item.state:
-                self._note(f"payout item itm_{item.id} is not in the state its facts say")
+                self._note("payout item %(id)s is not in the state its facts say", id=show(ITEM, item.id))
             self._check_item(item, expected)
         for kind, number in said:
-            self._note(f"{kind} {number} is gone from the payouts")
+            self._note("%(row)s is gone from the payouts", row=f"{kind} {number}")
         lies: dict[int, Counter[str]] = defaultdict(Counter)
         for row in self.connection.execute(
             select(account.c.sharer_id, account.c.purpose, func.sum(account.c.balance).label("balance"))
@@ -581,7 +619,10 @@ class _ShopCheck:
         for who in {*expected, *lies}:
             for purpose in (IN_FLIGHT, PAID):
                 if expected[who][purpose] != lies[who][purpose]:
-                    self._note(f"sharer shr_{who}: what is {purpose} is not what the payouts say")
+                    self._note(
+                        "sharer %(id)s: what is %(purpose)s is not what the payouts say",
+                        id=show(SHARER, who), purpose=purpose,
+                    )  # fmt: skip
 
     def _check_item(self, item: Row[Any], expected: dict[int, Counter[str]]) -> None:
         lots = self.connection.execute(
@@ -589,7 +630,7 @@ class _ShopCheck:
         ).scalar_one()
         reserved = item.batch_state != payout_states.DRAFT
         if reserved and item.state != payout_states.CANCELLED and int(lots) != item.gross:
-            self._note(f"payout item itm_{item.id}: its commissions do not add up to its amount")
+            self._note("payout item %(id)s: its commissions do not add up to its amount", id=show(ITEM, item.id))
         if item.state == payout_states.PAID:
             expected[item.sharer_id][PAID] += item.gross
         elif item.state not in payout_states.ENDS and reserved:
@@ -598,8 +639,12 @@ class _ShopCheck:
 
 def _name(table: Table, row: Mapping[str, Any]) -> str:
     ref = row.get("order_ref")
-    number = row["id"]
-    return f"{table.name.removeprefix('pa_')} {number}" + (f" of order {ref}" if ref is not None else "")
+    name = f"{table.name.removeprefix('pa_')} {row['id']}"
+    return name if ref is None else _of_order(name, ref)
+
+
+def _of_order(row: str, ref: str) -> Sentence:
+    return Sentence("order %(ref)s: %(row)s", ref=ref, row=row)
 
 
 def _lies_right(lies: Mapping[str, int], held: bool, released: bool) -> bool:

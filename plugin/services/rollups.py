@@ -100,15 +100,19 @@ class Difference:
         """Return what must be added to make it right."""
         return [must - booked for booked, must in zip(self.booked, self.must, strict=True)]
 
-    def sentences(self) -> Iterator[str]:
-        """Say of each figure that differs what is booked and what should be."""
+    @property
+    def name(self) -> str:
+        """Return what the row is called, such as ``sharer-total shr_7 USD``."""
+        return " ".join([self.rollup, *(_show(part, index, self.rollup) for index, part in enumerate(self.key))])
+
+    def figures(self) -> Iterator[tuple[str, str, str]]:
+        """Yield each figure that differs, with what is booked and what should be, as people write it."""
         currency = str(self.key[-1])
-        name = " ".join(_show(part, index, self.rollup) for index, part in enumerate(self.key))
         for figure, booked, must in zip(FIGURES[self.rollup], self.booked, self.must, strict=True):
             if booked != must:
                 is_money = figure in MONEY and currency in DIGITS
-                said = [format_minor(one, currency) if is_money else str(one) for one in (booked, must)]
-                yield f"rollup {self.rollup} {name} {figure}: booked {said[0]}, should be {said[1]}"
+                there, due = (format_minor(one, currency) if is_money else str(one) for one in (booked, must))
+                yield figure, there, due
 
 
 def _show(part: int | str, index: int, rollup: str) -> str:

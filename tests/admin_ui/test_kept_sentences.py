@@ -7,14 +7,15 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from admin_ui.owner.health import NAMES
 from plugin.models import delivery, task
 from plugin.services.doctor import examine
+from plugin.services.watch_books import ask_check
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.office import plain
-from tests.world import Shop, World
+from tests.world import Shop, World, guards_off
 
 AT = "2026-11-22T10:00:00Z"
 _ENGLISH = re.compile(r"[A-Za-z']+ [a-z']+ [a-z']+")  # names of fields and platforms stand alone
@@ -150,6 +151,27 @@ def test_the_doctor_speaks_the_readers_language(world: World, reader: Browser) -
     assert said in plain(reader.get(f"/admin/{shop.key}/health"))
     kept = "1 failed for good; the last, ask 7 of shop"
     assert kept in plain(member(world).get(f"/admin/{shop.key}/health"))
+
+
+def test_what_a_check_of_the_books_found(world: World, reader: Browser) -> None:
+    shop = world.shop(name="茶行")
+    shop.plan()
+    shop.sharer("alice", codes=["A"])
+    shop.told(shop.order("1001", codes=["A"]))
+    with guards_off(world) as connection:
+        connection.execute(text("UPDATE pa_transfer SET amount = amount + 1"))
+        connection.execute(text("UPDATE pa_shop_day SET orders = orders + 1"))
+        connection.execute(text("DELETE FROM pa_order_state"))
+    ask_check(world.context, 1)
+    world.work()
+    page = plain(reader.get(f"/admin/{shop.key}/books"))
+    assert f"商店 {shop.key}：訂單 1001：1 筆狀態（寫於第 " in page and " 位）不見了" in page
+    assert re.search(f"商店 {shop.key}：訂單 1001：transfer [0-9a-f]+ 未經帳務程序就被改動", page)
+    assert "訂單 1001 沒有任何狀態：它的標準紀錄不見了" in page
+    assert "orders：帳上為 2，應為 1" in page
+    assert not _ENGLISH.search(page)
+    english = plain(member(world).get(f"/admin/{shop.key}/books"))
+    assert re.search(f"shop {shop.key}: order 1001: transfer [0-9a-f]+ was changed behind the books' back", english)
 
 
 def test_every_check_of_the_doctor_has_a_name_for_people(world: World) -> None:

@@ -193,34 +193,34 @@ CHANGED: dict[str, tuple[Hand, str]] = {
     "a delivery's id": (run("UPDATE pa_delivery SET delivery_id = 'x' WHERE id = 2"), "delivery dlv_2 was changed"),
     "what an order was stated to be": (
         repacked("pa_order_state", f"order_id = {order('refunded')}", '"amount":"100.00"', '"amount":"900.00"'),
-        "order_state 2 of order refunded was changed",
+        "order refunded: order_state 2 was changed",
     ),
     "the name of a state": (
         run(f"UPDATE pa_order_state SET sha = :s WHERE order_id = {order('paid')}", s="0" * 64),
-        "order_state 1 of order paid was changed",
+        "order paid: order_state 1 was changed",
     ),
     "which delivery told a state": (
         run("UPDATE pa_order_state SET delivery_id = 2 WHERE id = 1"),
-        "order_state 1 of order paid was changed",
+        "order paid: order_state 1 was changed",
     ),
     "a sharer's status": (reworded("pa_fact", "kind = 'sharer'", "approved", "suspended"), "was changed"),
     "when a sharer began": (run("UPDATE pa_fact SET at = at + 1 WHERE kind = 'sharer'"), "was changed"),
     "whose a code is": (run("UPDATE pa_fact SET sharer_id = 1 WHERE kind = 'code'"), "was changed"),
     "the owner's word": (
         reworded("pa_fact", "kind = 'manual'", "she asked", "he asked"),
-        "of order by hand was changed",
+        "order by hand: fact ",
     ),
     "who said the owner's word": (
         run("UPDATE pa_fact SET actor = 'somebody' WHERE kind = 'manual'"),
-        "of order by hand was changed",
+        "order by hand: fact ",
     ),
     "when an order was released": (
         run(f"UPDATE pa_fact SET at = at + 1 WHERE kind = 'release' AND order_id = {order('paid')}"),
-        "of order paid was changed",
+        "order paid: fact ",
     ),
     "a decision": (
         reworded("pa_decision", f"order_id = {order('paid')}", '"reason":"coupon"', '"reason":"link"'),
-        "decision 1 of order paid was changed",
+        "order paid: decision 1 was changed",
     ),
     "a plan": (reworded("pa_plan", "version = 3", '"percent":"10"', '"percent":"90"'), "plan 3 was changed"),
     "when a plan began": (run("UPDATE pa_plan SET in_force_from = 1 WHERE version = 3"), "plan 3 was changed"),
@@ -270,11 +270,11 @@ CHANGED: dict[str, tuple[Hand, str]] = {
             run("UPDATE pa_account SET balance = balance + 100 WHERE purpose = 'pending' AND shop_id = 1"),
             run("UPDATE pa_account SET balance = balance - 200 WHERE purpose = 'commission' AND shop_id = 1"),
         ),
-        "of order in hold was changed",
+        "order in hold: transfer ",
     ),
     "whom a transfer is about": (
         run(f"UPDATE pa_transfer SET cause = 'x' WHERE order_id = {order('paid')} AND kind = 'settle'"),
-        "of order paid was changed",
+        "order paid: transfer ",
     ),
     "an order's decision in force": (
         run("UPDATE pa_order SET decision = (SELECT decision FROM pa_order WHERE ref = 'by hand') WHERE ref = 'paid'"),
@@ -404,7 +404,7 @@ def copied(table: str, where: str, **changes: Any) -> Hand:
 CAME: dict[str, tuple[Hand, str]] = {
     "a transfer": (
         copied("pa_transfer", f"kind = 'earn' AND order_id = {order('in hold')}", id=uuid.uuid4().hex, amount=5_000),
-        "of order in hold was changed",
+        "order in hold: transfer ",
     ),
     "a transfer in no transaction": (
         copied("pa_transfer", "kind = 'earn'", id=uuid.uuid4().hex, amount=5_000, position=9_999),
@@ -426,7 +426,7 @@ CAME: dict[str, tuple[Hand, str]] = {
         copied("pa_decision", f"order_id = {order('paid')}", shop_id=99, position=9_997),
         "stands in the books of another shop",
     ),
-    "the owner's word": (copied("pa_fact", "kind = 'manual'", sharer_id=1), "of order by hand was changed"),
+    "the owner's word": (copied("pa_fact", "kind = 'manual'", sharer_id=1), "order by hand: fact "),
     "a plan": (copied("pa_plan", "shop_id = 1 AND version = 3", version=4), "plan"),
     "a decision": (
         copied("pa_decision", f"order_id = {order('paid')}", position=9_998),

@@ -18,12 +18,12 @@ KEYWORDS = {
     "Sentence": None,
 }
 # The sentences of errors, which pages show to people: those raised where a page can call, and those that are kept and
-# shown later, as of a delivery that cannot be understood. What only commands, programs and the machine itself are told
-# stays English.
+# shown later, as of a delivery that cannot be understood or of books that do not hold. What only commands, programs and
+# the machine itself are told stays English.
 ERRORS = {
     **dict.fromkeys(("BadRequest", "Conflict", "NotAllowed", "NotFound", "Unavailable", "__init__"), (2,)),
     **dict.fromkeys(("ForbiddenAddress", "MailDelayed", "MailRefused", "NotSignedIn", "ShopRefused"), None),
-    **dict.fromkeys(("InvariantBroken", "Malformed"), None),
+    **dict.fromkeys(("InvariantBroken", "Malformed", "_note", "note"), None),
     "BadAnswer": (2,),
 }
 _ON_PAGES = (

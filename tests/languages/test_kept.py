@@ -18,7 +18,7 @@ _NAMES = re.compile(r"%\((\w+)\)s")
 # Where the sentences come from that are kept.
 _KEPT_FROM = ("plugin/domain", "plugin/shops", "plugin/outbound.py", "plugin/mail.py", "plugin/services/run_tasks.py",
               "plugin/services/process_inbox.py", "plugin/services/export_shop.py", "plugin/services/send_events.py",
-              "plugin/services/deliver_event.py")  # fmt: skip
+              "plugin/services/deliver_event.py", "plugin/services/check_books.py")  # fmt: skip
 
 
 def wordings(tag: str) -> list[str]:
