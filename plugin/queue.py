@@ -74,7 +74,7 @@ class Queue:
     def _be_new(self) -> None:
         """Have no connection and no thread: what a fresh process begins with, forked or not."""
         self._here = threading.local()
-        self._opening, self._starting = threading.Lock(), threading.Lock()
+        self._opening, self._starting, self._long_turn = threading.Lock(), threading.Lock(), threading.Lock()
         self._huey: Huey | None = None
         self._drain_task: Callable[[], object] | None = None
         self._called = threading.Event()
@@ -175,7 +175,11 @@ class Queue:
         end = time.monotonic() + SLICE_SECONDS
         self._here.is_at_work = True
         try:
-            do_work(self._context, stopped=lambda: self.leaving.is_set() or time.monotonic() > end)
+            do_work(
+                self._context,
+                stopped=lambda: self.leaving.is_set() or time.monotonic() > end,
+                long_turn=self._long_turn,
+            )
         except Exception as error:
             _log.error("Draining the inbox failed; it is tried again soon: %s", type(error).__name__, exc_info=True)
         finally:

@@ -18,8 +18,10 @@ from plugin.domain.moment import DAY
 from plugin.installation import Installation
 from plugin.models import api_token, delivery, idempotency
 from plugin.queue import Queue
+from plugin.services import do_work, watch_books
 from plugin.services.check_books import check_books
 from plugin.services.context import Context
+from plugin.services.run_tasks import Done, Kind, Task
 from plugin.settings import Settings, load
 from plugin.worker import Workers, embedded
 from tests.world import World
@@ -196,6 +198,33 @@ def test_two_threads_at_once_book_each_order_once(world: World, workers: Workers
     wait_for(lambda: count(world.context, "done") == 60, 30)
     assert shop.balance(alice)["pending"] == "300.00"
     world.books()
+
+
+def test_however_much_takes_long_a_thread_is_free_for_what_comes_in(
+    world: World, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [world.shop(name=name) for name in ("one", "two", "three")]
+    at_it, through = [], threading.Event()
+
+    def take_long(_context: Context, one: Task) -> Done:
+        at_it.append(one.shop_id)
+        assert through.wait(60)
+        return Done({"last": None})
+
+    monkeypatch.setattr(do_work, "LONG", {watch_books.KIND: Kind(take_long)})
+    for number, _ in enumerate(shops, 1):
+        watch_books.ask_check(installation.context, number)
+    workers = embedded(installation, 2)
+    try:
+        wait_for(lambda: at_it)
+        shops[0].deliver(shops[0].order())
+        wait_for(lambda: count(installation.context, "done") == 1)
+        assert len(at_it) == 1
+        through.set()
+        wait_for(lambda: len(at_it) == len(shops))
+    finally:
+        through.set()
+        workers.stop()
 
 
 def test_a_failing_drain_is_logged_and_tried_again(

@@ -1,5 +1,6 @@
 """Doing all that is due: the inbox, the tasks it made, what these brought into it, the events and the reports."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -52,11 +53,18 @@ TURN_SECONDS = 5.0  # how long the inbox and the tasks have before the events ge
 IN_HAND_SECONDS = 0.05  # between two looks at what other workers have in hand
 
 
-def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], bool] = lambda: False) -> Tally:
+def do_work(
+    context: Context,
+    *,
+    until_idle: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
+    long_turn: "threading.Lock | None" = None,
+) -> Tally:
     """Process the inbox, do the tasks and send the events until nothing is due; return what the inbox gave.
 
     They take turns, for the inbox may be long and the servers outside slow. Where not ``until_idle``, what comes into
-    the inbox during its turn is left for later. Reports come last: while the inbox is long, they can wait.
+    the inbox during its turn is left for later. Reports come last: while the inbox is long, they can wait. Of threads
+    that share ``long_turn`` only one at a time is at what takes minutes; the others stay free for what comes in.
     """
     total = Tally()
     while not stopped():
@@ -66,10 +74,22 @@ def do_work(context: Context, *, until_idle: bool = True, stopped: Callable[[], 
         done = run_tasks(context, KINDS, stopped=is_over).done
         sent = send_events(context, stopped=stopped)
         behind = not is_over() and follow_orders(context, stopped=stopped)
-        long = 0 if stopped() else run_one(context, LONG).done
+        long = 0 if stopped() else _do_long(context, long_turn)
         if not (done or sent or behind or long or is_over()):
             break
     return total
+
+
+def _do_long(context: Context, turn: "threading.Lock | None") -> int:
+    """Do one task that may take minutes, unless another thread is at one: it looks for the next when it is through."""
+    if turn is None:
+        return run_one(context, LONG).done
+    if not turn.acquire(blocking=False):
+        return 0
+    try:
+        return run_one(context, LONG).done
+    finally:
+        turn.release()
 
 
 def _either(stopped: Callable[[], bool], end: float) -> Callable[[], bool]:
