@@ -27,6 +27,8 @@ from plugin.services.context import Context
 from plugin.settings import Settings, load
 from tests.figures import pytest_terminal_summary
 from tests.receiver import Receiver, Roads
+from tests.shops.fake_shopify import FakeShopify
+from tests.shops.fake_woocommerce import FakeWooCommerce
 from tests.world import Clock, World
 
 if TYPE_CHECKING:
@@ -305,8 +307,24 @@ def context(world: World) -> Context:
 
 @pytest.fixture
 def clock(world: World) -> Clock:
-    """Stop the installation's clock."""
+    """Stop the one clock of the installation and of the shops beside it."""
     return world.stop_clock("2026-11-22T10:00:00Z")
+
+
+@pytest.fixture
+def woo(clock: Clock) -> Iterator[FakeWooCommerce]:
+    """Give the API of a shop of WooCommerce."""
+    one = FakeWooCommerce(clock)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def shopify(clock: Clock) -> Iterator[FakeShopify]:
+    """Give the API of a shop of Shopify."""
+    one = FakeShopify(clock)
+    yield one
+    one.close()
 
 
 @pytest.fixture

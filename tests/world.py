@@ -29,6 +29,7 @@ from plugin.shops import generic
 
 PLACED = "2026-11-01T10:00:00Z"
 LONG_AGO = "2020-01-01T00:00:00Z"
+TEN = {"commission": {"default": {"percent": "10"}}}
 
 
 class Clock:
@@ -140,7 +141,7 @@ class Shop:
 
     def plan(self, plan: dict[str, Any] | None = None, *, since: str | None = LONG_AGO, expect: int = 200) -> Any:
         """Put a plan; by default ten percent of everything since long ago."""
-        body = {"commission": {"default": {"percent": "10"}}} if plan is None else plan
+        body = TEN if plan is None else plan
         suffix = f"?from={since}" if since else ""
         return self.world.call("PUT", f"/shops/{self.key}/plan{suffix}", body, expect=expect)
 

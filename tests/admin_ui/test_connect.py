@@ -4,7 +4,6 @@ import base64
 import hmac
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -159,22 +158,6 @@ def test_what_is_wrong_with_a_new_shop_stands_at_its_field(
 
 
 # --- by keys --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def woo(clock: Clock) -> Iterator[FakeWooCommerce]:
-    """Give a shop of WooCommerce."""
-    one = FakeWooCommerce(clock)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def shopify(clock: Clock) -> Iterator[FakeShopify]:
-    """Give a shop of Shopify."""
-    one = FakeShopify(clock)
-    yield one
-    one.close()
 
 
 def new_shop(owner: Browser, platform: str, url: str, **form: str) -> Shop:

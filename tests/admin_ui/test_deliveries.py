@@ -22,12 +22,6 @@ def shop(world: World) -> Shop:
     return shop
 
 
-@pytest.fixture
-def owner(world: World) -> Browser:
-    """Give the browser of an owner."""
-    return member(world)
-
-
 def root(shop: Shop) -> str:
     return f"/admin/{shop.key}/deliveries"
 

@@ -26,12 +26,6 @@ SHEETS = [
 ]
 
 
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Stop the clock after everything in the shop."""
-    return world.stop_clock("2026-11-22T10:00:00Z")
-
-
 def made(world: World, shop: Shop) -> Office:
     """Have an export made; return the office of the owner."""
     owner = Office(world)

@@ -49,18 +49,6 @@ def orders_everywhere(world: World) -> Shop:
 pytestmark = pytest.mark.past(made_by=orders_everywhere)
 
 
-@pytest.fixture
-def shop(began: Shop) -> Shop:
-    """Give the shop."""
-    return began
-
-
-@pytest.fixture
-def owner(world: World) -> Browser:
-    """Give the browser of an owner."""
-    return member(world)
-
-
 def root(shop: Shop) -> str:
     return f"/admin/{shop.key}/orders"
 

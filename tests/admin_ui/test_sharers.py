@@ -42,18 +42,6 @@ def three_sharers(world: World) -> Shop:
 pytestmark = pytest.mark.past(made_by=three_sharers)
 
 
-@pytest.fixture
-def shop(began: Shop) -> Shop:
-    """Give the shop."""
-    return began
-
-
-@pytest.fixture
-def owner(world: World) -> Browser:
-    """Give the browser of an owner."""
-    return member(world)
-
-
 def root(shop: Shop) -> str:
     return f"/admin/{shop.key}"
 

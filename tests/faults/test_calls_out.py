@@ -53,12 +53,6 @@ class Lookups:
 
 
 @pytest.fixture
-def clock(world: World) -> Clock:
-    """Give the one clock of shops and installation."""
-    return world.stop_clock("2026-11-22T10:00:00Z")
-
-
-@pytest.fixture
 def lookups(world: World, clock: Clock) -> Lookups:
     """Write down every name that the installation looks up."""
     found = Lookups()

@@ -11,9 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from plugin.models import fact, transfer
-from tests.world import PLACED, Shop, World
-
-TEN = {"commission": {"default": {"percent": "10"}}}
+from tests.world import PLACED, TEN, Shop, World
 
 
 @pytest.fixture

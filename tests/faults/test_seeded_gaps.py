@@ -21,9 +21,8 @@ from plugin.services.process_inbox import Tally, drain
 from plugin.services.recorder import Recorder, recording
 from plugin.signing import make_code, read_code
 from tests.journeys.test_books import guards_off
-from tests.world import Shop, World
+from tests.world import TEN, Shop, World
 
-TEN = {"commission": {"default": {"percent": "10"}}}
 BROWSER = {"User-Agent": "Mozilla/5.0"}
 
 

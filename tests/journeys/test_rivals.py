@@ -16,9 +16,7 @@ from sqlalchemy import func, select
 from plugin.domain.moment import SECOND, format_moment
 from plugin.models import account, metadata, transfer
 from plugin.services import process_inbox
-from tests.world import PLACED, Shop, World
-
-TEN = {"commission": {"default": {"percent": "10"}}}
+from tests.world import PLACED, TEN, Shop, World
 
 
 @pytest.fixture

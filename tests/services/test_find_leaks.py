@@ -2,15 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from plugin.services.find_leaks import USES_MIN
 from tests.world import Clock, Shop, World
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    return world.stop_clock("2026-11-22T10:00:00Z")
 
 
 def buy(shop: Shop, clock: Clock, count: int, code: str) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,26 +17,6 @@ from tests.world import Clock, Shop, World
 
 WOO_KEYS = {"consumer_key": fake_woocommerce.KEY, "consumer_secret": fake_woocommerce.SECRET}
 LONG_AGO = "2020-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Return the one clock of shops and installation."""
-    return world.stop_clock("2026-11-22T10:00:00Z")
-
-
-@pytest.fixture
-def woo(clock: Clock) -> Iterator[FakeWooCommerce]:
-    one = FakeWooCommerce(clock)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def shopify(clock: Clock) -> Iterator[FakeShopify]:
-    one = FakeShopify(clock)
-    yield one
-    one.close()
 
 
 def connect(world: World, platform: str, url: str, expect: int = 0, **credentials: str) -> Any:

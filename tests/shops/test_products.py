@@ -58,12 +58,6 @@ class Pair:
         return str(self.shop.balance(self.alice)["pending"])
 
 
-@pytest.fixture
-def clock(world: World) -> Clock:
-    """Return the one clock of shop and installation."""
-    return world.stop_clock("2026-11-22T10:00:00Z")
-
-
 @pytest.fixture(params=["shopify", "woocommerce"])
 def pair(request: pytest.FixtureRequest, world: World, clock: Clock) -> Iterator[Pair]:
     """Give a fake shop of each platform that can be asked."""
