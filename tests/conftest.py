@@ -4,6 +4,7 @@ import gc
 import re
 import shutil
 import tempfile
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy.engine import make_url
 from werkzeug.routing import Rule
+from werkzeug.serving import make_server
 
 from plugin.app import create_app
 from plugin.database import Database
@@ -26,10 +28,11 @@ from plugin.migrations import upgrade
 from plugin.services.context import Context
 from plugin.settings import Settings, load
 from tests.figures import pytest_terminal_summary
+from tests.mails.post_office import PostOffice
 from tests.receiver import Receiver, Roads
 from tests.shops.fake_shopify import FakeShopify
 from tests.shops.fake_woocommerce import FakeWooCommerce
-from tests.world import Clock, World
+from tests.world import Clock, Shop, World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -293,6 +296,20 @@ def world(beginning: Beginning, settings: Settings) -> Iterator[World]:
 
 
 @pytest.fixture
+def address(world: World) -> Iterator[str]:
+    """Serve the installation to browsers; give its address."""
+    server = make_server("127.0.0.1", 0, world.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
 def began(beginning: Beginning, world: World) -> Any:
     """Give what the test's past returned, as it is in this test's world."""
     assert beginning.world, "mark the past"
@@ -309,6 +326,31 @@ def context(world: World) -> Context:
 def clock(world: World) -> Clock:
     """Stop the one clock of the installation and of the shops beside it."""
     return world.stop_clock("2026-11-22T10:00:00Z")
+
+
+@pytest.fixture
+def shop(beginning: Beginning, world: World, request: pytest.FixtureRequest) -> Shop:
+    """Give the shop of the test's past; where it has none, a new one that pays ten percent."""
+    if beginning.world:
+        past: Shop = request.getfixturevalue("began")
+        return past
+    shop = world.shop()
+    shop.plan()
+    return shop
+
+
+@pytest.fixture
+def alice(shop: Shop) -> str:
+    """Give a sharer whose code is ALICE10."""
+    return shop.sharer("alice", codes=["ALICE10"])
+
+
+@pytest.fixture
+def office() -> Iterator[PostOffice]:
+    """Give a mail server that takes everything."""
+    office = PostOffice()
+    yield office
+    office.close()
 
 
 @pytest.fixture

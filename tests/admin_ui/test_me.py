@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import select
@@ -12,19 +11,10 @@ from plugin.models import payout_way, session, task
 from plugin.services import tickets
 from tests.admin_ui.desk import Browser
 from tests.admin_ui.seat import set_program, sharer_browser, wanted_tickets
-from tests.mails.conftest import send_to
-from tests.mails.post_office import PostOffice
+from tests.mails.post_office import PostOffice, send_to
 from tests.world import Clock, Shop, World
 
 IBAN = {"kind": "bank", "holder": "Alice", "bank": "Tea Bank", "account": "DE89 3704 0044 0532 0130 00"}
-
-
-@pytest.fixture
-def office() -> Iterator[PostOffice]:
-    """Give a mail server that takes everything."""
-    office = PostOffice()
-    yield office
-    office.close()
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """The page that says what is kept of visitors and buyers: open, in every language, and held against what is kept."""
 
 import re
-import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from plugin.languages import LANGUAGES
 from plugin.models import click, order_state
@@ -92,17 +89,6 @@ def test_what_is_no_shop_has_no_page(world: World, path: str) -> None:
     set_program(world, world.shop(url="https://b.example.com"), language="ja")
     assert world.client.get(f"/privacy/{path}").status_code == 404
     assert world.client.get(f"/join/{path}").status_code == 404
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    """Serve the installation; give its address."""
-    server = make_server("127.0.0.1", 0, world.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -32,14 +32,6 @@ def tea(name: str, **details: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
 def alice(shop: Shop) -> Browser:
     """Give alice's browser; her own link is made."""
     browser = sharer_browser(shop.world, shop.sharer("alice", codes=["ALICE10", XSS[:20]]))

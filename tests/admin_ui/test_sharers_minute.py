@@ -5,7 +5,6 @@ Every page of a sharer is looked at on the way, on a phone and on a desk: access
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,7 @@ from plugin.languages import texts
 from tests.admin_ui.seat import set_program
 from tests.admin_ui.walk import RULES
 from tests.figures import Record, note_walk
-from tests.mails.conftest import send_to
-from tests.mails.post_office import PostOffice
+from tests.mails.post_office import PostOffice, send_to
 from tests.world import Shop, World
 
 if TYPE_CHECKING:
@@ -30,14 +28,6 @@ TAPS_MAX = 3
 SHEET = "window.shared = []; navigator.share = async told => { window.shared.push(told) }"
 WALKS = [("zh-TW", 390), ("zh-TW", 1280), ("en-US", 390), ("en-US", 1280)]
 TAGS = {"zh-TW": "zh-Hant", "en-US": "en", "zh-CN": "zh-Hans", "ja-JP": "ja"}
-
-
-@pytest.fixture
-def office() -> Iterator[PostOffice]:
-    """Give a mail server that takes everything."""
-    office = PostOffice()
-    yield office
-    office.close()
 
 
 @pytest.fixture

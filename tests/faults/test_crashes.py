@@ -83,14 +83,6 @@ def lab(world: World) -> Iterator[Lab]:
         lab.look.close()
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
 def sell(shop: Shop, code: str, *amounts: str) -> list[dict[str, Any]]:
     """Deliver paid orders that a sharer's code brought."""
     lines = [[{"id": "l1", "product_id": "p1", "quantity": 1, "amount": amount, "tax": "0.00"}] for amount in amounts]

@@ -28,20 +28,6 @@ from tests.world import Shop, World
 
 T = TypeVar("T")
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
-def alice(shop: Shop) -> str:
-    """Give a sharer whose code is ALICE10."""
-    return shop.sharer("alice", codes=["ALICE10"])
-
-
 def at_once(*works: Callable[[], T]) -> list[T]:
     """Run all at the same instant, each in a thread of its own; return what each gave."""
     start = threading.Barrier(len(works))

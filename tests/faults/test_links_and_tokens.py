@@ -39,14 +39,6 @@ BROWSER = {"User-Agent": "Mozilla/5.0"}
 
 
 @pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
 def alice(shop: Shop) -> str:
     """Give a sharer."""
     return shop.sharer("alice")

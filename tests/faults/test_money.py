@@ -14,20 +14,6 @@ from plugin.models import fact, transfer
 from tests.world import PLACED, TEN, Shop, World
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
-def alice(shop: Shop) -> str:
-    """Give a sharer whose code is ALICE10."""
-    return shop.sharer("alice", codes=["ALICE10"])
-
-
 def at(day: int, hour: int = 10) -> str:
     """Return a time of November 2026."""
     return f"2026-11-{day:02d}T{hour:02d}:00:00Z"

@@ -26,20 +26,6 @@ from tests.world import TEN, Shop, World
 BROWSER = {"User-Agent": "Mozilla/5.0"}
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
-def alice(shop: Shop) -> str:
-    """Give a sharer whose code is ALICE10."""
-    return shop.sharer("alice", codes=["ALICE10"])
-
-
 # -- the door and the inbox --------------------------------------------------------------------------------------------
 
 

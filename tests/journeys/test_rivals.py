@@ -19,20 +19,6 @@ from plugin.services import process_inbox
 from tests.world import PLACED, TEN, Shop, World
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """Give a shop that pays ten percent."""
-    shop = world.shop()
-    shop.plan()
-    return shop
-
-
-@pytest.fixture
-def alice(shop: Shop) -> str:
-    """Give a sharer whose code is ALICE10."""
-    return shop.sharer("alice", codes=["ALICE10"])
-
-
 def refunds(*amounts: str) -> list[dict[str, str]]:
     """Return refunds of these amounts."""
     return [{"id": f"r{number}", "amount": amount} for number, amount in enumerate(amounts, start=1)]

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -11,6 +11,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.world import World
 
 OK = "250 OK"
 
@@ -143,3 +145,8 @@ class PostOffice:
         """End the server."""
         if self._controller.server is not None:
             self._controller.stop()
+
+
+def send_to(world: World, url: str) -> None:
+    """Have the installation send its mails to a server, as its settings would say it."""
+    object.__setattr__(world.context, "settings", replace(world.context.settings, mail_url=url))

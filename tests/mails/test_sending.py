@@ -17,8 +17,7 @@ from sqlalchemy import select
 from plugin import mail
 from plugin.models import task
 from plugin.settings import load
-from tests.mails.conftest import send_to
-from tests.mails.post_office import PostOffice
+from tests.mails.post_office import PostOffice, send_to
 from tests.receiver import Certificate
 from tests.world import Clock, Shop, World
 

@@ -1,26 +1,12 @@
 """A shop in a real browser: the installation served, a shop for browsers, and a visitor who notices every complaint."""
 
-import threading
 from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
-from werkzeug.serving import make_server
 
 from tests.storefront.stub_shops import StubShop
-from tests.world import World
-
-
-@pytest.fixture
-def passalong(world: World) -> Iterator[str]:
-    """Serve the installation; give its address."""
-    server = make_server("127.0.0.1", 0, world.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

@@ -26,21 +26,21 @@ SHIFTS = """() => new Promise((done) => {
 
 
 @pytest.fixture
-def shop(world: World, passalong: str, stub: StubShop) -> Shop:
+def shop(world: World, address: str, stub: StubShop) -> Shop:
     """Give a shop whose pages have the script and the blocks, as the documents say, and a strict policy."""
-    object.__setattr__(world.context, "settings", replace(world.context.settings, base_url=passalong))
+    object.__setattr__(world.context, "settings", replace(world.context.settings, base_url=address))
     shop = world.shop(url=stub.url, name="Tea House")
     shop.plan()
-    stub.load(f"{passalong}/pa/{shop.key}.js")
-    tags = {name: f"<script src='{passalong}/pa/{shop.key}/{name}.js' defer></script>" for name in ("banner", "thanks")}
-    way = f"<div data-passalong='thanks'><a href='{passalong}/join/{shop.key}'>Share</a></div>"
+    stub.load(f"{address}/pa/{shop.key}.js")
+    tags = {name: f"<script src='{address}/pa/{shop.key}/{name}.js' defer></script>" for name in ("banner", "thanks")}
+    way = f"<div data-passalong='thanks'><a href='{address}/join/{shop.key}'>Share</a></div>"
     stub.pages = {
         "/product": PRODUCT + tags["banner"],
         "/other": "<main></main>" + tags["banner"],
         "/placed": "<main><h1>Thank you</h1>" + way + "</main>" + tags["thanks"],
         "/theme.css": HOSTILE,
     }
-    stub.policy = f"default-src 'none'; script-src {passalong}; connect-src 'self' {passalong}; style-src 'self'"
+    stub.policy = f"default-src 'none'; script-src {address}; connect-src 'self' {address}; style-src 'self'"
     return shop
 
 

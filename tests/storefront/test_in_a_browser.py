@@ -42,7 +42,7 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_shop(world: World, passalong: str, stub: StubShop, context: BrowserContext) -> Open:
+def open_shop(world: World, address: str, stub: StubShop, context: BrowserContext) -> Open:
     """Give a way to set the shop up as one of a platform and to open a page of it."""
 
     def open_shop(
@@ -53,7 +53,7 @@ def open_shop(world: World, passalong: str, stub: StubShop, context: BrowserCont
             _as_shopify(world, shop.key)
         stub.pages = PAGES[platform] | stub.pages
         stub.head = (THEMES.get(platform, "") if theme is None else theme) + stub.head
-        stub.load(f"{passalong}/pa/{shop.key}.js", **attributes)
+        stub.load(f"{address}/pa/{shop.key}.js", **attributes)
         page = context.new_page()
         page.goto(stub.url + path)
         return page
@@ -132,11 +132,11 @@ def test_what_is_older_than_the_window_is_forgotten(open_shop: Open, stub: StubS
 
 
 @on_one_database
-def test_the_window_is_the_plan_s(world: World, passalong: str, stub: StubShop, context: BrowserContext) -> None:
+def test_the_window_is_the_plan_s(world: World, address: str, stub: StubShop, context: BrowserContext) -> None:
     shop = world.shop(url=stub.url)
     shop.plan({"attribution": {"window_days": 2}})
     stub.pages = PAGES["generic"]
-    stub.load(f"{passalong}/pa/{shop.key}.js")
+    stub.load(f"{address}/pa/{shop.key}.js")
     context.clock.set_fixed_time(DAY * 20_000)
     page = context.new_page()
     page.goto(f"{stub.url}/product?pa={A}")
@@ -504,10 +504,10 @@ def test_the_block_checkout_is_told_nothing_where_there_is_nothing(open_shop: Op
 @on_one_database
 @pytest.mark.parametrize("platform", sorted(PAGES))
 def test_a_page_with_a_strict_policy_runs_it(
-    open_shop: Open, stub: StubShop, passalong: str, context: BrowserContext, platform: str
+    open_shop: Open, stub: StubShop, address: str, context: BrowserContext, platform: str
 ) -> None:
     stub.policy = (
-        f"default-src 'none'; script-src {passalong}; connect-src 'self'; form-action 'self'; base-uri 'none';"
+        f"default-src 'none'; script-src {address}; connect-src 'self'; form-action 'self'; base-uri 'none';"
         " require-trusted-types-for 'script'"
     )
     stub.pages = {"/product": "<main></main><form class='checkout'></form>"}
@@ -559,9 +559,9 @@ def test_a_page_that_is_slow_to_load_is_served_before_and_after(
 
 
 @on_one_database
-def test_a_shop_that_is_not_there_breaks_no_page(stub: StubShop, passalong: str, browser: Browser) -> None:
+def test_a_shop_that_is_not_there_breaks_no_page(stub: StubShop, address: str, browser: Browser) -> None:
     stub.pages = PAGES["generic"]
-    stub.load(f"{passalong}/pa/nothing.js")
+    stub.load(f"{address}/pa/nothing.js")
     context = browser.new_context()
     errors: list[str] = []
     context.on("weberror", lambda error: errors.append(str(error.error)))
@@ -575,16 +575,16 @@ def test_a_shop_that_is_not_there_breaks_no_page(stub: StubShop, passalong: str,
 
 
 def test_from_the_link_over_woocommerce_s_checkout_to_the_sharer(
-    world: World, passalong: str, stub: StubShop, context: BrowserContext
+    world: World, address: str, stub: StubShop, context: BrowserContext
 ) -> None:
     clock = world.stop_clock("2026-11-01T10:00:00Z")
     shop = world.shop("woocommerce", url=stub.url)
     shop.plan()
     sharer = shop.sharer()
     stub.pages = PAGES["woocommerce"]
-    stub.load(f"{passalong}/pa/{shop.key}.js")
+    stub.load(f"{address}/pa/{shop.key}.js")
     page = context.new_page()
-    page.goto(f"{passalong}/s/{shop.link(sharer, url=stub.url + '/product')['code']}")
+    page.goto(f"{address}/s/{shop.link(sharer, url=stub.url + '/product')['code']}")
     assert page.url.startswith(stub.url + "/product?") and token(page)
     for path, button in (("/checkout", "#place_order"), ("/block", "button")):
         clock.add(600)
@@ -604,17 +604,17 @@ def test_from_the_link_over_woocommerce_s_checkout_to_the_sharer(
 
 
 def test_from_the_link_over_any_shop_s_own_checkout_to_the_sharers(
-    world: World, passalong: str, stub: StubShop, context: BrowserContext
+    world: World, address: str, stub: StubShop, context: BrowserContext
 ) -> None:
     clock = world.stop_clock("2026-11-01T08:00:00Z")
     shop = world.shop(url=stub.url)
     shop.plan()
     sharers = [shop.sharer(name) for name in ("alice", "bob", "carol")]
     stub.pages = PAGES["generic"]
-    stub.load(f"{passalong}/pa/{shop.key}.js")
+    stub.load(f"{address}/pa/{shop.key}.js")
     page = context.new_page()
     for sharer in sharers:
-        page.goto(f"{passalong}/s/{shop.link(sharer, url=stub.url + '/product')['code']}")
+        page.goto(f"{address}/s/{shop.link(sharer, url=stub.url + '/product')['code']}")
         token(page)
         clock.add(60)
     clock.set("2026-11-01T10:00:00Z")
@@ -628,16 +628,16 @@ def test_from_the_link_over_any_shop_s_own_checkout_to_the_sharers(
 
 
 def test_from_the_link_into_shopify_s_cart(
-    world: World, passalong: str, stub: StubShop, context: BrowserContext
+    world: World, address: str, stub: StubShop, context: BrowserContext
 ) -> None:
     shop = world.shop(url=stub.url)
     _as_shopify(world, shop.key)
     link = shop.link(shop.sharer(), url=stub.url + "/product?variant=41#reviews")
     stub.pages = PAGES["shopify"]
     stub.head = THEMES["shopify"]
-    stub.load(f"{passalong}/pa/{shop.key}.js")
+    stub.load(f"{address}/pa/{shop.key}.js")
     page = context.new_page()
-    page.goto(f"{passalong}/s/{link['code']}")
+    page.goto(f"{address}/s/{link['code']}")
     settled(page)
     ((_, cart),) = stub.carts.items()
     assert read_token(world.context.keys, cart["attributes"]["_pa"]).link > 0
