@@ -47,7 +47,7 @@ def services() -> Any:
     return current_app.extensions["passalong"]
 
 
-@blueprint.post("/webhooks/<key>")
+@blueprint.post("/webhooks/<key>", provide_automatic_options=False)
 def receive(key: str) -> Response:
     """Take a delivery: 200 once it is stored; 401, 404, 413 or 503 as a problem."""
     passalong = services()
@@ -67,10 +67,11 @@ def receive(key: str) -> Response:
     return Response(_STORED, mimetype="application/json")
 
 
-@blueprint.route("/webhooks/<key>", methods=["GET", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/webhooks/<key>", methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def other_method(key: str) -> Response:
-    """Say, as a problem too, that a delivery is posted."""
-    answer = problem(405, "method_not_allowed", "A delivery is sent by POST.")
+    """Say, as a problem too, that a delivery is posted; OPTIONS must not name the methods that are only told so."""
+    asks = request.method == "OPTIONS"
+    answer = Response() if asks else problem(405, "method_not_allowed", "A delivery is sent by POST.")
     answer.headers["Allow"] = "POST, OPTIONS"
     return answer
 
@@ -106,7 +107,7 @@ def _headers() -> Headers:
 def _verify(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, label: Label, now: int) -> None:
     is_foreign = False
     try:
-        shop.adapter.verify(headers, body, shop.secrets_at(now), now)
+        _verify_signature(intake, shop, headers, body, now)
         is_foreign = shop.account is not None and label.shop not in (None, shop.account)
         if is_foreign:
             raise BadSignature  # genuine, but another shop's: one secret signs for all shops of an app
@@ -116,6 +117,17 @@ def _verify(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, label
             _log.warning("Refused a delivery for shop %s (%s); so far: %d", shop.key, error.code, count)
         intake.note_refused(shop, headers, body, is_foreign=is_foreign, now=now)
         raise
+
+
+def _verify_signature(intake: Intake, shop: ShopDoor, headers: Headers, body: bytes, now: int) -> None:
+    """Verify by the secrets as remembered, else by those of this moment: a new one holds as soon as it is shown."""
+    try:
+        shop.adapter.verify(headers, body, shop.secrets_at(now), now)
+    except BadSignature:
+        renewed = intake.shops.renewed(shop)
+        if renewed is None:
+            raise
+        renewed.adapter.verify(headers, body, renewed.secrets_at(now), now)
 
 
 @blueprint.errorhandler(PluginError)

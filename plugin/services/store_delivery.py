@@ -44,6 +44,7 @@ _HASHED_AT_ONCE = 2_047  # bytes
 UNSIGNED, STALE, WRONG_SECRET, OTHER_SHOP = "unsigned", "stale", "wrong_secret", "other_shop"
 REFUSAL_SECONDS = 5.0  # between two notes about one shop, so that a flood costs nothing
 CACHE_SECONDS = 1.5  # what a look-up may be old; with the query it stays under two seconds
+RENEWAL_SECONDS = 0.1  # the same where a signature does not hold by it: a flood of forged ones asks ten times a second
 UNKNOWN_MAX = 10_000
 
 SHOP_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
@@ -405,7 +406,10 @@ def _reason(door: ShopDoor, headers: Headers, body: bytes, now: int) -> str:
 
 
 class ShopCache:
-    """The shops by key. A look-up is kept for less than two seconds, so a rotated secret works at once."""
+    """The shops by key. A look-up is kept for less than two seconds, so an old secret ends at once.
+
+    A new one holds earlier still: whoever finds that a signature does not hold asks for the secrets of this moment.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -421,6 +425,13 @@ class ShopCache:
             return found[1]
         _, is_unknown = self._unknown.look(key, None)
         return None if is_unknown or not SHOP_KEY.fullmatch(key) else self._look_up(key, now)
+
+    def renewed(self, door: ShopDoor) -> ShopDoor | None:
+        """Return the shop as it is now where its secrets are not those of ``door`` any more, else None."""
+        now = time.monotonic()
+        at, known = self._known.get(door.key, (now, door))
+        found = self._look_up(door.key, now) if known is door and now - at >= RENEWAL_SECONDS else known
+        return found if found is not None and found.secrets != door.secrets else None
 
     def _look_up(self, key: str, now: float) -> ShopDoor | None:
         with _asking(), self._context.database.reading() as connection:

@@ -263,6 +263,34 @@ def test_fault_12_a_rotation_reaches_the_door_within_two_seconds(door: Door, mon
     assert fresh is not None and fresh.secrets_at(NOW) == [OTHER] and door.intake.shops.find("unknown") is not None
 
 
+def test_fault_12_a_new_secret_holds_as_soon_as_it_is_shown(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = [100.0]
+    monkeypatch.setattr(store_delivery.time, "monotonic", lambda: ticks[0])
+    assert door.post().status_code == 200
+    sealed = door.context.keys.seal("shop.secrets", json.dumps([{"secret": OTHER, "valid_until": None}]).encode())
+    with door.context.database.writing() as connection:
+        connection.execute(shop.update().where(shop.c.key == "shop").values(secrets=sealed))
+    ticks[0] += 0.2
+    assert door.post(headers=door.signed(secret=OTHER)).status_code == 200
+    assert door.post(headers=door.signed(secret=SECRET)).status_code == 401
+
+
+def test_fault_12_a_flood_of_forged_signatures_asks_for_the_secrets_ten_times_a_second(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [100.0]
+    monkeypatch.setattr(store_delivery.time, "monotonic", lambda: ticks[0])
+    forged = door.signed(secret=OTHER)
+    assert door.post(headers=forged).status_code == 401
+    asked: list[str] = []
+    event.listen(door.context.database.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    for _ in range(100):
+        ticks[0] += 0.01
+        assert door.post(headers=forged).status_code == 401
+    assert 9 <= sum("pa_shop.secrets" in statement for statement in asked) <= 11
+    assert not any("INSERT" in statement for statement in asked)
+
+
 # -- shops that are not there ------------------------------------------------------------------------------------------
 
 
@@ -293,6 +321,11 @@ def test_guessing_keys_neither_fills_memory_nor_pushes_a_shop_out(door: Door, mo
 def test_only_posting_is_allowed(door: Door, method: str) -> None:
     response = door.app.test_client().open("/webhooks/shop", method=method)
     assert is_problem(response, 405, "method_not_allowed") and "POST" in response.headers["Allow"]
+
+
+def test_options_names_the_methods_that_a_delivery_may_have(door: Door) -> None:
+    response = door.app.test_client().options("/webhooks/shop")
+    assert (response.status_code, response.headers["Allow"]) == (200, "POST, OPTIONS")
 
 
 def test_no_repr_shows_a_secret(door: Door) -> None:
