@@ -631,6 +631,11 @@ class _ShopCheck:
         reserved = item.batch_state != payout_states.DRAFT
         if reserved and item.state != payout_states.CANCELLED and int(lots) != item.gross:
             self._note("payout item %(id)s: its commissions do not add up to its amount", id=show(ITEM, item.id))
+        if item.gross - item.withheld - item.fee != item.net:
+            self._note(
+                "payout item %(id)s: what is sent is not its amount less what is withheld and the fee",
+                id=show(ITEM, item.id),
+            )
         if item.state == payout_states.PAID:
             expected[item.sharer_id][PAID] += item.gross
         elif item.state not in payout_states.ENDS and reserved:

@@ -305,6 +305,7 @@ CHANGED: dict[str, tuple[Hand, str]] = {
     "the state of a payout": (run("UPDATE pa_payout SET state = 'submitted' WHERE id = 1"), "payout pay_1 is not"),
     "the state of an item": (run("UPDATE pa_payout_item SET state = 'failed' WHERE id = 1"), "item itm_1 is not"),
     "what an item paid": (run("UPDATE pa_payout_item SET gross = gross + 1 WHERE id = 1"), "item itm_1"),
+    "what an item sends": (run("UPDATE pa_payout_item SET net = net + 1 WHERE id = 1"), "itm_1: what is sent"),
     "what of a commission was paid": (run("UPDATE pa_payout_lot SET amount = amount + 1"), "item itm_1"),
     "from when a shop's orders earn": (run("UPDATE pa_shop SET starts_at = :t WHERE id = 1", t=2**51), "order paid"),
     "whether a shop's money is live": (run("UPDATE pa_shop SET live = (1 = 0) WHERE id = 1"), "live money"),
