@@ -41,7 +41,7 @@ class Server:
                 clear_untrusted_proxy_headers=not behind_proxy,
             )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
             raise CannotListen(
                 "cannot_listen", f"Cannot listen on {host}:{port}: {reason}. Choose another with --host and --port."
             ) from None
