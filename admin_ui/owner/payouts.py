@@ -11,7 +11,7 @@ from flask import request
 from sqlalchemy import Row
 
 from admin_ui.owner import MANAGE, PAY, Desk, Menu, page, show_form
-from admin_ui.page import Answer, csv_file, go, said
+from admin_ui.page import Answer, csv_file, go, said, show
 from plugin import rails
 from plugin.api.reports import write_csv
 from plugin.database import again
@@ -21,9 +21,10 @@ from plugin.errors import BadRequest, Conflict, Malformed, NotAllowed
 from plugin.languages import mark
 from plugin.reports.base import Column
 from plugin.services import public_id, run_payout
+from plugin.services.keep_payout_way import BANK, OTHER, PAYPAL
 from plugin.services.run_payout import NewPayout, minor_of
 from plugin.services.show_books import find_payout
-from plugin.services.show_payouts import every_item, list_batches, show_batch, show_dues
+from plugin.services.show_payouts import every_item, list_batches, list_to_pay, show_batch, show_dues
 
 STATES = {
     "draft": mark("Draft"),
@@ -48,6 +49,15 @@ REFUSALS = {
     "total_changed": mark("The amounts are no longer those you saw, so nothing was approved. Draft it again."),
     "books_do_not_balance": mark("The books fail their check, so no payout moves. See Settings, Health."),
     "books_moved": mark("The books fail their check, so no payout moves. See Settings, Health."),
+}
+# What a sharer said of where their money goes, by its name, as the shop reads it.
+WAYS = {BANK: mark("Bank account"), PAYPAL: mark("PayPal"), OTHER: mark("Another way")}
+DETAILS = {
+    "holder": mark("Whose account it is"),
+    "bank": mark("Bank and branch, or BIC"),
+    "account": mark("Account number or IBAN"),
+    "email": mark("E-mail of the PayPal account"),
+    "words": mark("In their words"),
 }
 TEXT_MAX = 200
 _DRAFTED = said("payout-drafted", mark("Here is the draft. Nothing moves until you approve it."))
@@ -131,6 +141,22 @@ def _payout(desk: Desk, row: Row[Any], errors: Any = None) -> Answer:
         looks=LOOKS,
         left_out=LEFT_OUT,
         rails=RAILS,
+    )
+
+
+@page("/<shop>/payouts/<payout>/pay-to", needs=PAY, fresh=True, second_factor=True)
+def pay_to(desk: Desk, payout: str) -> Answer:
+    """Where the money of each open payment goes: for whoever pays, freshly signed in."""
+    row = _find(desk, payout)
+    items, following = list_to_pay(desk.context, row, after=_whole("after") or 0)
+    return show(
+        "owner/pay_to.html",
+        batch=payout,
+        currency=row.currency,
+        items=items,
+        following=following,
+        ways=WAYS,
+        details=DETAILS,
     )
 
 

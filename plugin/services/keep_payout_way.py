@@ -1,12 +1,14 @@
 """Where a sharer wants to be paid: sealed as it is stored, shown masked, and every change told by mail."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from plugin.database import among
 from plugin.domain.plan import UNSHOWABLE
 from plugin.domain.stored_json import canonical
 from plugin.errors import BadRequest
@@ -89,4 +91,15 @@ def find_payout_way(context: Context, sharer_id: int) -> Way | None:
         row = connection.execute(select(payout_way).where(payout_way.c.sharer_id == sharer_id)).one_or_none()
     if row is None:
         return None
+    return _open(context, row)
+
+
+def find_payout_ways(context: Context, sharers: Collection[int]) -> dict[int, Way]:
+    """Return how each of many sharers is paid, of those who have said it; raise BadSignature where no key opens it."""
+    with context.database.reading() as connection:
+        rows = connection.execute(select(payout_way).where(among(payout_way.c.sharer_id, sharers))).all()
+    return {row.sharer_id: _open(context, row) for row in rows}
+
+
+def _open(context: Context, row: Row[Any]) -> Way:
     return Way(row.kind, json.loads(context.keys.open(_SEALED_FOR, row.details)), row.changed_at)

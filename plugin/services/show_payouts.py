@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from plugin.database import among
 from plugin.domain.money import format_minor
-from plugin.domain.payout import ENDS
+from plugin.domain.payout import APPROVED, ENDS, SUBMITTED
 from plugin.domain.settlement import plan_at
 from plugin.models import account, payout, payout_item, person, sharer
 from plugin.services import public_id
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import statuses_of
+from plugin.services.keep_payout_way import Way, find_payout_ways
 from plugin.services.roster import load_plans
 from plugin.services.run_payout import minor_minimum
 
@@ -151,6 +152,40 @@ def every_item(context: Context, row: Row[Any]) -> Iterator[dict[str, Any]]:
     with context.database.reading() as connection:
         for item in connection.execute(_named_items(row.id).order_by(payout_item.c.id)):
             yield _show_item(item, row.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class ToPay:
+    """A payment that is still to be made: to whom, how much, and where to; ``is_new`` where that changed meanwhile."""
+
+    item: str
+    name: str | None
+    email: str | None
+    net: str
+    way: Way | None
+    is_new: bool
+
+
+def list_to_pay(context: Context, row: Row[Any], *, after: int, limit: int = PAGE) -> tuple[list[ToPay], int | None]:
+    """Return a page of what is to be paid of a batch whose money is set aside, and where the next page begins."""
+    if row.state not in (APPROVED, SUBMITTED):
+        return [], None
+    wanted = _named_items(row.id).where(payout_item.c.id > after, payout_item.c.state.not_in(ENDS))
+    with context.database.reading() as connection:
+        items = connection.execute(wanted.order_by(payout_item.c.id).limit(limit + 1)).all()
+    ways = find_payout_ways(context, {item.sharer_id for item in items[:limit]})
+    found = [
+        ToPay(
+            public_id.show(public_id.ITEM, item.id),
+            item.name,
+            item.email,
+            format_minor(item.net, row.currency),
+            way := ways.get(item.sharer_id),
+            way is not None and way.changed_at > row.created_at,
+        )
+        for item in items[:limit]
+    ]
+    return found, items[limit - 1].id if len(items) > limit else None
 
 
 def _named_items(number: int) -> Any:

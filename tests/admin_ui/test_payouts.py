@@ -4,9 +4,12 @@ import csv
 import io
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from plugin.domain.moment import SECOND, format_moment
+from plugin.models import sharer
+from plugin.services import public_id
+from plugin.services.keep_payout_way import BANK, keep_payout_way
 from tests.admin_ui.office import Office, plain
 from tests.world import Shop, World
 
@@ -226,3 +229,39 @@ def test_a_page_of_any_size_takes_few_statements(world: World) -> None:
         assert len([one for one in counts if not one.startswith(("BEGIN", "PRAGMA"))]) <= 12, counts
     assert page.count('name="item"') == 50 and "Show more" in page
     assert owner.see(f"{place}?after=50").count('name="item"') == 3
+
+
+def test_whoever_pays_reads_where_the_money_goes_while_it_is_to_be_paid(world: World) -> None:
+    shop, sharers = ready(world, "alice", "bob")
+    number = public_id.read(public_id.SHARER, sharers["alice"])
+    with world.context.database.reading() as connection:
+        shop_id = connection.execute(select(sharer.c.shop_id).where(sharer.c.id == number)).scalar_one()
+
+    def keep(account: str) -> None:
+        details = {"holder": "Alice <b>", "bank": "First Bank", "account": account}
+        keep_payout_way(world.context, shop_id, number, BANK, details)
+
+    keep("000123456789")
+    payer, manager = Office(world, "payer", second_factor=True), Office(world, "manager", second_factor=True)
+    place = draft(payer, shop)
+    assert "Nothing is to be paid here" in payer.see(f"{place}/pay-to")  # its money is not set aside yet
+    payer.send(f"{place}/approve", {"total": "20.00"})
+    assert f'href="/admin{place}/pay-to"' in payer.see(place)
+    page = payer.see(f"{place}/pay-to")
+    assert "000123456789" in page and "First Bank" in page and "Alice &lt;b&gt;" in page and "$10.00" in page
+    assert plain(page).count("Has not told yet how to be paid.") == 1 and "Changed after" not in page
+    manager.see(f"{place}/pay-to", expect=403)
+    answer = Office(world, "payer").browser.client.get(f"/admin{place}/pay-to")
+    assert "/account/second-factor" in answer.headers["Location"]
+    world.stop_clock(format_moment(world.context.now() + SECOND))
+    keep("999999999999")
+    page = payer.see(f"{place}/pay-to")
+    assert "999999999999" in page and "Changed after this payout was drafted" in page
+    payer.send(f"{place}/submit")
+    items = world.call("GET", f"/payouts/{place.rpartition('/')[2]}", expect=200)["items"]
+    alice = next(one["id"] for one in items if one["sharer"] == sharers["alice"])
+    payer.send(f"{place}/mark", {"item": alice, "state": "paid"})
+    assert "999999999999" not in payer.see(f"{place}/pay-to")  # what is paid needs no address
+    world.stop_clock(format_moment(world.context.now() + 16 * 60 * SECOND))
+    answer = payer.browser.client.get(f"/admin{place}/pay-to")
+    assert answer.status_code == 303 and "/admin/again" in answer.headers["Location"]
