@@ -60,7 +60,9 @@ def test_the_last_owner_can_be_neither_demoted_nor_ended(world: World) -> None:
     path = f"/{shop.key}/team/change"
     for fields in ({"do": "end"}, {"do": "role", "role": "manager"}):
         page = owner.send(path, {"member": f"own_{owner.id}", **fields}, expect=422).get_data(as_text=True)
-        assert "The last owner stays an owner" in plain(page)
+        assert "The last owner stays an owner" in plain(page) and "stands beside them" not in plain(page)
+        (invited_as,) = re.findall(r'<select id="role" .*?<option value="(\w+)" selected', page, re.DOTALL)
+        assert invited_as == "manager"  # what was chosen for a member is not what the next one is invited as
     owner.send(path, {"member": f"own_{local.id}", "do": "role", "role": "emperor"}, expect=422)
     second = Office(world)
     owner.send(path, {"member": f"own_{owner.id}", "do": "role", "role": "viewer"})
