@@ -6,11 +6,13 @@ from sqlalchemy import select
 from admin_ui.page import Answer, go, show, show_form
 from admin_ui.sharer import Seat, page
 from admin_ui.sharer.home import ways_to_share
+from plugin import shops
 from plugin.errors import BadRequest, NotFound
 from plugin.models import link as links
 from plugin.services import public_id
 from plugin.services.share_more import codes_of, list_products, share_in_channel, share_product
 from plugin.services.show_link import list_links
+from plugin.shops.base import Catalogued
 
 PRODUCTS_SHOWN, LINKS_SHOWN = 12, 20
 
@@ -37,6 +39,7 @@ def show_share(seat: Seat, errors: object = None) -> Answer:
         tab="share",
         ways=ways_to_share(seat, seat.share_url),
         shelf=shelf,
+        tells_products=isinstance(shops.get(seat.shop.platform), Catalogued),
         query=query,
         codes=codes,
         links=found["items"],

@@ -11,6 +11,7 @@ from plugin.models import product
 from plugin.models import shop as shops
 from tests.admin_ui.desk import Browser, member
 from tests.admin_ui.seat import sharer_browser
+from tests.admin_ui.test_sharers import text_of
 from tests.world import Shop, World
 
 XSS = '"><script>alert(1)</script>'
@@ -119,3 +120,11 @@ def test_the_clicks_on_each_link_stand_beside_it(world: World, shop: Shop, alice
     ):
         assert "3 clicks" in page and "1 click<" in page
     assert world.call("POST", "/links", {"sharer": "shr_1"}, expect=201)["clicks"] == 0
+
+
+def test_products_are_spoken_of_where_the_shop_tells_of_them(world: World, shop: Shop, alice: Browser) -> None:
+    assert "Products" not in text_of(alice.get(f"/me/{shop.key}/share"))
+    hats = world.shop("shopify", url="https://hats.example.com", secret="s" * 20)
+    bob = sharer_browser(world, hats.sharer("bob"))
+    bob.post(f"/me/{hats.key}/link", on=f"/me/{hats.key}/")
+    assert "Products appear here once they were sold." in text_of(bob.get(f"/me/{hats.key}/share"))
