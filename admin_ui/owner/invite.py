@@ -16,7 +16,11 @@ _WRITTEN = said(
 _KNOWN = said("invited-known", mark("All of them are sharers already."))
 _JOINING = said("join-kept", mark("Who may join is kept."))
 JOIN_MODES = (
-    (OPEN, mark("Everybody, at once"), mark("Every buyer can share: put the line below on your thank-you page.")),
+    (
+        OPEN,
+        mark("Everybody, at once"),
+        mark("Every buyer can share. Once it is saved, the line for your thank-you page stands below."),
+    ),
     (APPROVE, mark("Everybody, once you approve"), mark("Who asks waits on your home page until you say yes.")),
     (CLOSED, mark("Only whom you invite"), mark("The page to join says that it is closed.")),
 )
