@@ -39,6 +39,7 @@ View = Callable[..., Answer]
 _PACKED_FROM = 1_000  # bytes; less than that fits into one packet as it is
 _PACKING = 6  # a level more costs time and gains next to nothing on a page
 _KEPT_DEPTH_MAX = 4  # sentences within sentences; deeper than any of ours, and a hostile text goes no deeper
+_WITHOUT_BLANKS = ("zh-Hant", "zh-Hans", "ja")
 _log = logging.getLogger(__name__)
 _SAID: dict[str, str] = {}
 
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
         month=_month, sentence=sentence, kept=kept,
     )
     app.jinja_env.globals.update(
+        blank=_blank,
         form_token=_form_token,
         language_address=_language_address,
         language_options=[(one.tag, one.name) for one in LANGUAGES.values()],
@@ -89,6 +91,11 @@ def ngettext(one: str, many: str, count: int) -> str:
 def pgettext(meaning: str, text: str) -> str:
     """Return a text that means different things in different places."""
     return texts(language()).pgettext(meaning, text)
+
+
+def _blank() -> str:
+    """Return what stands between two sentences: a blank, but nothing in languages that are written without any."""
+    return "" if language() in _WITHOUT_BLANKS else " "
 
 
 def sentence(text: str) -> str:

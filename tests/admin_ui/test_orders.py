@@ -235,3 +235,10 @@ def test_the_orders_of_a_sharer_with_many_are_pages(world: World, shop: Shop, ow
     following = unescape(page.split('<p class="row"><a class="button" href="')[1].partition('"')[0])
     assert "sharer=shr_2" in following
     assert len(set(listed(page)) | set(listed(owner.get(following)))) == 66
+
+
+def test_what_stands_beside_a_word_follows_the_marks_of_the_language(world: World, shop: Shop) -> None:
+    path = f"/admin/{shop.key}/orders/pending"
+    assert "Recommended it: " in text_of(member(world).get(path))
+    page = text_of(member(world, language="zh-TW").get(path))
+    assert "分享的人：" in page and "訂單賺得：US$10.00" in page and "就會入帳。2026年" in page
