@@ -101,6 +101,7 @@ def init_app(app: Flask) -> None:
     """Load every page of this folder and open them."""
     _load()
     app.register_blueprint(blueprint)
+    app.add_url_rule("/", "front_door", lambda: redirect(url_for("owner.home"), 303))  # where a new owner looks first
     app.jinja_env.globals["owner_menu"] = _menu
 
 

@@ -3,7 +3,7 @@
 from flask import request
 
 from admin_ui.owner import MANAGE, Desk, page, show_form
-from admin_ui.page import Answer, go, said
+from admin_ui.page import Answer, gettext, go, said
 from plugin.errors import BadRequest
 from plugin.languages import mark
 from plugin.services.invite_sharers import NoAddresses, invite_sharers, newest_sharers
@@ -62,7 +62,7 @@ def _invite(desk: Desk, errors: object = None, *, wrong: object = ()) -> Answer:
         program=program,
         join_modes=JOIN_MODES,
         join_url=join_url,
-        lines=f'<p><a href="{join_url}">Share and earn</a></p>',
+        lines=f'<p><a href="{join_url}">{gettext("Share and earn")}</a></p>',
         newest=newest_sharers(context, row.id),
         share_url=f"{context.settings.base_url}/s/",
     )

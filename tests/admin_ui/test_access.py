@@ -365,6 +365,11 @@ def test_the_right_language_at_first_sight(world: World, accepts: str, tag: str,
     assert f'<html lang="{tag}">' in page and word in page
 
 
+def test_the_bare_address_leads_to_the_owner_s_pages(world: World) -> None:
+    answer = world.client.get("/")
+    assert answer.status_code == 303 and answer.headers["Location"] == "/admin/"
+
+
 def test_a_chosen_language_stays(world: World) -> None:
     browser = Browser(world)
     answer = browser.client.get("/admin/sign-in?next=/admin/account&lang=ja")

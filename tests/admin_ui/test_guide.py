@@ -148,7 +148,9 @@ def test_who_may_join_is_kept(world: World, shop: Shop, manager: Browser) -> Non
     assert "For every buyer" not in manager.get(path)
     manager.post(f"{path}/join", {"join_mode": "open"}, on=path)
     page = manager.get(path)
-    assert "For every buyer" in page and f"/join/{shop.key}" in page
+    assert "For every buyer" in page and f"/join/{shop.key}&#34;&gt;Share and earn&lt;/a&gt;" in page
+    theirs = member(world, "manager", language="zh-TW").get(path)
+    assert f"/join/{shop.key}&#34;&gt;分享賺佣金&lt;/a&gt;" in theirs  # in the language of whoever puts it there
     manager.post(f"{path}/join", {"join_mode": "anyone"}, on=path, expect=422)
 
 
