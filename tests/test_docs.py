@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,23 @@ def test_every_command_is_named() -> None:
     assert [line for line in walk(main, "passalong") if f"`{line}" not in REFERENCE] == []
 
 
+def test_every_option_stands_in_the_line_of_its_command() -> None:
+    def walk(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(command, click.Group):
+            for name, child in command.commands.items():
+                yield from walk(child, f"{path} {name}")
+        else:
+            yield from ((path, name) for param in command.params for name in param.opts if name.startswith("--"))
+
+    everywhere, lines = {"--json", "--debug"}, REFERENCE.splitlines()
+    assert all(named(name) for name in everywhere)
+    said = {(path, name) for path, name in walk(main, "passalong") if name not in everywhere}
+    assert len(said) > 20
+    assert {
+        (path, name) for path, name in said if not any(f"| `{path}" in line and name in line for line in lines)
+    } == set()
+
+
 def test_every_event_is_named() -> None:
     kinds = event_kinds()
     assert "order.decided" in kinds
@@ -91,6 +109,20 @@ def test_every_report_and_column_is_named() -> None:
     names = {report.name for report in reports.every()}
     names |= {column.name for report in reports.every() for column in report.columns}
     assert {name for name in names if not named(name)} == set()
+
+
+def test_every_column_is_told_of_the_reports_that_have_it() -> None:
+    has: dict[str, set[str]] = {}
+    for report in reports.every():
+        for column in report.columns:
+            has.setdefault(column.name, set()).add(report.name)
+    told: dict[str, set[str]] = {}
+    for line in REFERENCE.split("| column | of | is |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]:
+        columns, of = line.split("|")[1:3]
+        whose = {report.name for report in reports.every()} if of.strip() == "all" else set(re.findall("`(.+?)`", of))
+        for name in re.findall("`(.+?)`", columns):
+            told.setdefault(name, set()).update(whose)
+    assert told == has
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
