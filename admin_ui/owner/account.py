@@ -18,6 +18,15 @@ _PASSWORD = said("password", mark("Your password was changed, and every other de
 _FACTOR = said("factor", mark("From now on signing in takes a code from your app."))
 _NO_FACTOR = said("no-factor", mark("From now on your password is enough to sign in."))
 _ENDED = said("ended", mark("Every other device was signed out."))
+# How a browser and a system are known in the User-Agent, the more telling first: most call themselves Safari too.
+_BROWSERS = {
+    "Line/": "LINE", "MicroMessenger/": "WeChat", "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser/": "Samsung Internet",
+    "Firefox/": "Firefox", "FxiOS/": "Firefox", "CriOS/": "Chrome", "Chrome/": "Chrome", "Safari/": "Safari",
+}  # fmt: skip
+_SYSTEMS = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS X": "Mac",
+    "CrOS": "ChromeOS", "Linux": "Linux",
+}  # fmt: skip
 
 
 @page("/account")
@@ -93,8 +102,14 @@ def end_others(desk: Desk) -> Answer:
     return go("owner.account", code=_ENDED)
 
 
+def device_of(agent: str) -> str:
+    """Return browser and system as people know them; what names neither as it is."""
+    known = [next((name for sign, name in table.items() if sign in agent), "") for table in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(filter(None, known)) or agent
+
+
 def _account(desk: Desk, errors: object = None) -> Answer:
     mine = session.c.owner_id == desk.member.id
     with desk.context.database.reading() as connection:
         sessions = connection.execute(select(session).where(mine).order_by(session.c.seen_at.desc()).limit(20)).all()
-    return show_form("owner/account.html", errors, sessions=sessions)
+    return show_form("owner/account.html", errors, sessions=sessions, device_of=device_of)

@@ -9,6 +9,7 @@ import pyotp
 import pytest
 from sqlalchemy import select
 
+from admin_ui.owner.account import device_of
 from plugin.domain.moment import SECOND
 from plugin.models import session
 from plugin.services.sign_in import set_up_address
@@ -387,3 +388,17 @@ def test_files_are_kept_for_ever_under_the_name_of_their_content(world: World) -
     changed = re.sub("/assets/[0-9a-f]{12}", "/assets/000000000000", paths[0])
     assert world.client.get(changed).status_code == 404
     assert world.client.get(paths[0].rpartition("/")[0] + "/../page.py").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36", "Chrome · Linux"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Safari Line/15.0.1", "LINE · iPhone"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0", "Edge · Windows"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/18.1 Safari/605.1.15", "Safari · Mac"),
+        ("curl/8.5 <b>", "curl/8.5 <b>"),
+    ],
+)  # fmt: skip
+def test_a_device_is_called_as_its_owner_calls_it(agent: str, device: str) -> None:
+    assert device_of(agent) == device
