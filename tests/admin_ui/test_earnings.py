@@ -97,6 +97,12 @@ def test_each_line_says_why_and_when_and_nothing_of_the_buyer(shop: Shop) -> Non
     assert "10%" in texts and "Clawed back" in texts and "Released" in texts
 
 
+def test_a_line_is_marked_off_as_its_language_does(shop: Shop) -> None:
+    alice = live(shop)
+    assert ", with your code" in sharer_browser(shop.world, alice).get(f"/me/{shop.key}/earnings")
+    assert "日，使用你的優惠碼" in sharer_browser(shop.world, alice, language="zh-TW").get(f"/me/{shop.key}/earnings")
+
+
 def test_receipts_reckon_line_by_line_to_the_amount(shop: Shop) -> None:
     alice = shop.sharer("alice", codes=["A"])
     lines = [
