@@ -58,7 +58,7 @@ def test_the_last_owner_can_be_neither_demoted_nor_ended(world: World) -> None:
     shop = world.shop()
     owner, local = Office(world), Office(world, shop=shop)  # an owner of one shop alone is none of all
     path = f"/{shop.key}/team/change"
-    for fields in ({"do": "end"}, {"do": "role", "role": "manager"}):
+    for fields in ({"do": "end", "role": "owner"}, {"do": "role", "role": "viewer"}):
         page = owner.send(path, {"member": f"own_{owner.id}", **fields}, expect=422).get_data(as_text=True)
         assert "The last owner stays an owner" in plain(page) and "stands beside them" not in plain(page)
         (invited_as,) = re.findall(r'<select id="role" .*?<option value="(\w+)" selected', page, re.DOTALL)
