@@ -139,7 +139,7 @@ def test_the_doctor_speaks_the_readers_language(world: World, reader: Browser) -
     shop = world.shop(name="茶行")
     page = plain(reader.get(f"/admin/{shop.key}/health"))
     assert "帳目的保護" in page and f"商店 {shop.key}" in page
-    assert "茶行：還沒收到任何通知。請把 Webhook 網址和金鑰填到商店裡。" in page
+    assert "茶行：還沒收到任何通知。請把 Webhook 網址和密鑰填到商店裡。" in page
     assert not _ENGLISH.search(page.replace("passalong check-books", ""))
     with world.context.database.writing() as connection:
         row = {
