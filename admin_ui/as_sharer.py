@@ -26,7 +26,7 @@ PAGES: dict[str, tuple[str, Callable[..., Answer]]] = {
     "share": ("/share", show_share),
     "one_link": ("/links/<link>", show_link),
     "earnings": ("/earnings", show_earnings),
-    "line": ("/earnings/<int:order>", show_line),
+    "line": ("/earnings/<number:order>", show_line),
     "payouts": ("/payouts", show_payouts),
     "statement": ("/payouts/<item>", show_payment),
     "profile": ("/profile", show_profile),

@@ -36,10 +36,18 @@ def init_app(app: Flask) -> None:
 
 
 @cache
-def _read(name: str) -> Asset | None:
+def _names() -> frozenset[str]:
+    return frozenset(path.name for path in FOLDER.iterdir() if path.is_file())
+
+
+def _find(name: str) -> Asset | None:
+    """Return a file. What is asked for from outside is no path, and nothing is kept of a name that there is not."""
+    return _read(name) if name in _names() else None
+
+
+@cache
+def _read(name: str) -> Asset:
     path = FOLDER / name
-    if path.parent != FOLDER or not path.is_file():
-        return None
     content = path.read_bytes()
     packed = gzip.compress(content, mtime=0) if path.suffix in _COMPRESSED else None
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -48,7 +56,7 @@ def _read(name: str) -> Asset | None:
 
 def address(name: str) -> str:
     """Return the address of a file; raise FileNotFoundError where there is none of that name."""
-    found = _read(name)
+    found = _find(name)
     if found is None:
         raise FileNotFoundError(name)
     return url_for("assets.show", version=found.version, name=name)
@@ -57,7 +65,7 @@ def address(name: str) -> str:
 @blueprint.get("/<version>/<name>")
 def show(version: str, name: str) -> Response:
     """Send a file. One of another version is not there: what is kept for ever must be right."""
-    found = _read(name)
+    found = _find(name)
     if found is None or found.version != version:
         abort(404)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Type": found.type}

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
@@ -140,16 +141,19 @@ def _language_address(tag: str) -> str:
 
 
 def _here(**changes: str | None) -> str:
-    """Return the address of this page, its query changed; of a form that was sent, that of the page it stands on."""
-    query: dict[str, Any] = {
-        name: value for name, value in (request.args.to_dict() | changes).items() if value is not None
-    }
+    """Return the address of this page, its query changed; of a form that was sent, that of the page it stands on.
+
+    The query is whatever a visitor wrote, so none of its names may become one of ``url_for``'s own or of the rule's.
+    """
+    query = {name: value for name, value in (request.args.to_dict() | changes).items() if value is not None}
     rule = request.url_rule
     if rule is None:
         return "/"
     page = rule if "GET" in (rule.methods or ()) else _page_of(rule)
     about = {name: value for name, value in (request.view_args or {}).items() if name in page.arguments}
-    return url_for(page.endpoint, **query, **about)
+    path = url_for(page.endpoint, **about)
+    tail = urlencode(query, safe="/")
+    return f"{path}?{tail}" if tail else path
 
 
 def _page_of(form: Rule) -> Rule:

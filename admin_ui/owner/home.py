@@ -3,6 +3,7 @@
 from flask import redirect, request, url_for
 
 from admin_ui import places
+from admin_ui.lists import typed
 from admin_ui.owner import MANAGE, OWN, Desk, Menu, page, show_form
 from admin_ui.page import Answer, go, language, said, show
 from plugin import shops
@@ -42,7 +43,7 @@ def new_shop(desk: Desk) -> Answer:
             new = NewShop(
                 form.get("platform", ""),
                 form.get("url", "").strip(),
-                name=form.get("name", "").strip() or None,
+                name=typed("name", form=True) or None,
                 currency=form.get("currency", ""),
                 timezone=form.get("timezone", ""),
             )

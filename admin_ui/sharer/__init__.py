@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, g, redirect, request, url_for
 from sqlalchemy import Connection, Row
+from werkzeug.routing import IntegerConverter
 
 from admin_ui import access
 from admin_ui.access import ForeignForm
@@ -103,9 +104,16 @@ class Seat:
         return url_for(f"sharer.{view}", shop=self.shop.key, **values)
 
 
+class Number(IntegerConverter):
+    """One of our numbers in an address. One that is too long to be any has no page; Werkzeug's own would fail on it."""
+
+    regex = r"[0-9]{1,18}"
+
+
 def init_app(app: Flask) -> None:
     """Load every page of this folder and open them."""
     _load()
+    app.url_map.converters["number"] = Number
     app.register_blueprint(blueprint)
     app.jinja_env.globals["sharer_tabs"] = TABS
 

@@ -25,7 +25,7 @@ def show_earnings(seat: Seat) -> str:
     )
 
 
-@page("/earnings/<int:order>")
+@page("/earnings/<number:order>")
 def line(seat: Seat, order: int) -> Answer:
     """One order: why it is theirs, how the amount came about, and where the money went."""
     return show_line(seat, order)

@@ -21,9 +21,12 @@ blueprint = Blueprint("orders", "Orders as the shop stated them, and what they e
 
 
 class OrderId(BaseConverter):
-    """Whatever a shop calls its orders; unlike Werkzeug's ``path`` it may begin with a slash."""
+    """Whatever a shop calls its orders; unlike Werkzeug's ``path`` it may begin with a slash.
 
-    regex = r"[\s\S]+?"
+    No order's id holds a NUL, and PostgreSQL would fail on one.
+    """
+
+    regex = r"[^\0]+?"
     part_isolating = False
     weight = 200  # after everything that says more of its path
 

@@ -53,10 +53,13 @@ class NewShop:
 
 def home_of(url: str) -> str:
     """Return the shop's address in one spelling; raise BadRequest for what is none."""
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError:
+        host = None
+    if not url.isprintable() or " " in url:  # no address holds these, and urlsplit takes line breaks out unseen
         host = None
     if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
         raise BadRequest("bad_url", "A shop's address is like https://shop.example.com, without user or query.")
