@@ -6,6 +6,7 @@ Owners and sharers have a cookie each, whose path is that of their own pages; ne
 import secrets as randomness
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from flask import Request, Response, current_app, g, request
@@ -173,5 +174,12 @@ def agent() -> str:
 
 
 def address() -> str:
-    """Return the network address of whoever asks."""
-    return request.remote_addr or ""
+    """Return the network address of whoever asks; of IPv6 the network, for its addresses are all at one's command."""
+    text = request.remote_addr or ""
+    try:
+        found = ip_address(text)
+    except ValueError:  # a server that listens on a socket of this machine has none to tell
+        return text
+    if isinstance(found, IPv4Address) or found.ipv4_mapped:
+        return text
+    return str(IPv6Network((found.packed[:8] + bytes(8), 64)))

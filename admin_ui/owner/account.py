@@ -53,7 +53,11 @@ def change_password(desk: Desk) -> Answer:
     """Change the password; all other sessions end."""
     try:
         signing.change_password(
-            desk.context, desk.member, request.form.get("old", ""), request.form.get("password", "")
+            desk.context,
+            desk.member,
+            request.form.get("old", ""),
+            request.form.get("password", ""),
+            address=access.address(),
         )
     except signing.NotSignedIn as error:
         return _account(desk, {"old": [error.message]})
@@ -88,7 +92,9 @@ def second_factor(desk: Desk) -> Answer:
 def drop_factor(desk: Desk) -> Answer:
     """Sign in by password alone again; it takes a code."""
     try:
-        signing.drop_factor(desk.context, desk.member, request.form.get("code", ""))
+        signing.drop_factor(
+            desk.context, desk.member, request.form.get("code", ""), address=access.address()
+        )
     except signing.NotSignedIn as error:
         return _account(desk, {"code": [error.message]})
     return go("owner.account", code=_NO_FACTOR)

@@ -7,7 +7,7 @@ from admin_ui.lists import typed
 from admin_ui.owner import MANAGE, OWN, Desk, Menu, page, show_form
 from admin_ui.page import Answer, go, language, said, show
 from plugin import shops
-from plugin.errors import BadRequest, PluginError
+from plugin.errors import BadRequest, NotAllowed, PluginError
 from plugin.languages import mark
 from plugin.services.add_shop import NewShop, add_shop
 from plugin.services.show_home import COUNT_MAX, show_home
@@ -35,7 +35,9 @@ def shop_home(desk: Desk) -> Answer:
 
 @page("/shops/new", methods=["GET", "POST"], needs=OWN)
 def new_shop(desk: Desk) -> Answer:
-    """Connect a shop: where it is and what it runs on."""
+    """Connect a shop: where it is and what it runs on. Who runs one shop alone adds none to it."""
+    if desk.member.shop_id is not None:
+        raise NotAllowed("role_too_small", "Your role does not allow this. Ask an owner of the shop.")
     errors: object = None
     if request.method == "POST":
         form = request.form

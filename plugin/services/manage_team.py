@@ -165,6 +165,7 @@ def end_access(context: Context, by: Member, number: int) -> None:
         row = _theirs(connection, by, number)
         _require_another_owner(connection, row)
         connection.execute(update(owner).where(owner.c.id == number).values(ended_at=context.now()))
+        tickets.withdraw(connection, tickets.FACTOR, owner_id=number)
         end_sessions(connection, owner_id=number)
 
 

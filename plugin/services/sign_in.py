@@ -28,6 +28,7 @@ from plugin.settings import SETTINGS
 QUARTER = 900
 STEP_SECONDS = 30
 _SEALED_FOR = "totp"
+_BASE32 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648, section 6
 
 
 class NotSignedIn(PluginError):
@@ -102,7 +103,7 @@ def enter_by_code(context: Context, second: str, code: str, *, agent: str, addre
 
 def freshen(context: Context, member: Member, password: str, code: str, *, agent: str, address: str) -> str:
     """Sign an owner in again for the money pages; end the session at hand and return the token of a new one."""
-    count_attempt(context, "freshen", f"{address} {member.id}", at_most=8, seconds=QUARTER)
+    _count_own(context, member, address)
     with context.database.reading() as connection:
         row = connection.execute(select(owner).where(owner.c.id == member.id)).one()
     if not _is_password(row, password):
@@ -112,6 +113,11 @@ def freshen(context: Context, member: Member, password: str, code: str, *, agent
             _take_code(context, connection, row, code)
         connection.execute(session.delete().where(session.c.id == member.session_id))
         return open_session(context, connection, owner_id=member.id, agent=agent, by_host=member.by_host)
+
+
+def _count_own(context: Context, member: Member, address: str) -> None:
+    """Count a try at the password or the code of whoever is signed in: a session that was left open must not do."""
+    count_attempt(context, "freshen", f"{address} {member.id}", at_most=8, seconds=QUARTER)
 
 
 def _is_password(row: Row[Any] | None, password: str) -> bool:
@@ -145,7 +151,7 @@ def factor_address(secret: str, email: str) -> str:
 
 def keep_factor(context: Context, member: Member, secret: str, code: str) -> None:
     """Have an owner sign in with a second factor from now on; raise BadRequest where the code is not of this secret."""
-    if len(secret) != len(new_factor()) or not secret.isalnum() or not secret.isascii():
+    if len(secret) != len(new_factor()) or not _BASE32.issuperset(secret):
         raise BadRequest("bad_factor", "This is not a secret that was shown here. Begin again.")
     step = _step_of(secret, code, now=context.now(), after=None)
     if step is None:
@@ -155,8 +161,9 @@ def keep_factor(context: Context, member: Member, secret: str, code: str) -> Non
         connection.execute(update(owner).where(owner.c.id == member.id).values(totp=sealed, totp_step=step))
 
 
-def drop_factor(context: Context, member: Member, code: str) -> None:
-    """Have an owner sign in by password alone again; raise NotSignedIn for a wrong code."""
+def drop_factor(context: Context, member: Member, code: str, *, address: str) -> None:
+    """Have an owner sign in by password alone again; raise NotSignedIn for a wrong code, TooMany after too many."""
+    _count_own(context, member, address)
     with context.database.writing() as connection:
         row = connection.execute(select(owner).where(owner.c.id == member.id)).one()
         if row.totp is None:
@@ -198,8 +205,12 @@ def _step_of(secret: str, code: str, *, now: int, after: int | None) -> int | No
 # --- passwords ------------------------------------------------------------------------------------------------------
 
 
-def change_password(context: Context, member: Member, old: str, new: str) -> None:
-    """Change an owner's password and end all their other sessions; raise NotSignedIn where the old one is wrong."""
+def change_password(context: Context, member: Member, old: str, new: str, *, address: str) -> None:
+    """Change an owner's password and end all their other sessions, also those that only lack the second step.
+
+    Raise NotSignedIn where the old one is wrong, TooMany where that was tried too often.
+    """
+    _count_own(context, member, address)
     with context.database.reading() as connection:
         row = connection.execute(select(owner).where(owner.c.id == member.id)).one()
     if not _is_password(row, old):
@@ -208,6 +219,7 @@ def change_password(context: Context, member: Member, old: str, new: str) -> Non
     hashed = PasswordHasher().hash(new)
     with context.database.writing() as connection:
         connection.execute(update(owner).where(owner.c.id == member.id).values(password_hash=hashed))
+        tickets.withdraw(connection, tickets.FACTOR, owner_id=member.id)
         end_sessions(connection, owner_id=member.id, but=member.session_id)
 
 

@@ -15,6 +15,7 @@ from plugin.models import session
 from plugin.services.sign_in import set_up_address
 from plugin.signing import FORM_LENGTH
 from tests.admin_ui.desk import PASSWORD, Browser, member
+from tests.admin_ui.office import field_of
 from tests.world import Clock, World
 
 EMAIL = "owner@example.com"
@@ -136,6 +137,28 @@ def test_trying_an_address_locks_nobody_out_elsewhere(world: World, owner: Brows
     sign_in(world)
 
 
+def test_whoever_has_a_network_has_no_more_tries_than_who_has_an_address(world: World, owner: Browser) -> None:
+    def tried(address: str) -> int:
+        browser = Browser(world)
+        form = {"email": EMAIL, "password": "not the password", "_form": browser.token("/admin/sign-in")}
+        return browser.client.post("/admin/sign-in", data=form, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [tried(f"2001:db8:0:1:{number}::{number}") for number in range(9)] == 8 * [422] + [429]
+    assert tried("2001:db8:0:2::1") == 422
+    assert [tried(f"::ffff:203.0.113.{number}") for number in range(9)] == 9 * [422]
+
+
+def test_a_session_left_open_is_no_way_to_try_passwords_and_codes(world: World, owner: Browser, clock: Clock) -> None:
+    app = with_factor(owner, clock)
+    old = {"old": "not the password", "password": "another good password"}
+    for _ in range(4):
+        owner.post("/admin/account/password", old, on="/admin/account", expect=422)
+        owner.post("/admin/account/second-factor/off", {"code": "000000"}, on="/admin/account", expect=422)
+    owner.post("/admin/account/password", old | {"old": PASSWORD}, on="/admin/account", expect=429)
+    owner.post("/admin/account/second-factor/off", {"code": code(app, clock)}, on="/admin/account", expect=429)
+    owner.post("/admin/again", {"password": PASSWORD, "code": code(app, clock)}, expect=429)
+
+
 def test_a_new_password_ends_every_other_session(world: World, owner: Browser) -> None:
     other = sign_in(world)
     form = {"old": PASSWORD, "password": "another good password"}
@@ -185,6 +208,22 @@ def test_with_a_second_factor_a_password_is_not_enough(world: World, owner: Brow
     browser.send("/admin/second-step", {**form, "code": f"{now[:3]} {now[3:]}"})
     browser.get("/admin/account")
     browser.send("/admin/second-step", {**form, "code": now}, expect=404)  # the ticket was used
+
+
+def test_a_new_password_ends_a_sign_in_that_lacks_only_the_second_step(
+    world: World, owner: Browser, clock: Clock
+) -> None:
+    app = with_factor(owner, clock)
+    browser = Browser(world)
+    page = browser.post("/admin/sign-in", {"email": EMAIL, "password": PASSWORD}, expect=200).get_data(as_text=True)
+    form = {name: field_of(page, name) for name in ("second", "_form")}
+    owner.post("/admin/account/password", {"old": PASSWORD, "password": "another good password"}, on="/admin/account")
+    browser.send("/admin/second-step", {**form, "code": code(app, clock)}, expect=404)
+
+
+def test_what_is_no_secret_of_an_app_is_refused(world: World, owner: Browser, clock: Clock) -> None:
+    for secret in (32 * "0", 31 * "A" + "1", 32 * "a", 32 * "\0", "A"):
+        owner.post("/admin/account/second-factor", {"secret": secret, "code": "123456"}, expect=422)
 
 
 def test_a_code_is_taken_once(world: World, owner: Browser, clock: Clock) -> None:

@@ -134,6 +134,15 @@ def test_health_is_for_those_who_run_everything(world: World) -> None:
     Office(world, "manager").see(f"/{shop.key}/health", expect=403)
 
 
+def test_shops_are_added_by_those_who_run_everything(world: World) -> None:
+    shop = world.shop()
+    wanted = {"platform": "generic", "url": "https://b.example.com", "currency": "USD", "timezone": "UTC"}
+    of_one = Office(world, shop=shop)
+    of_one.see("/shops/new", expect=403)
+    of_one.send("/shops/new", wanted, expect=403)
+    Office(world).send("/shops/new", wanted)
+
+
 def test_a_test_mail_goes_to_whoever_asks(world: World, caplog: pytest.LogCaptureFixture) -> None:
     shop = world.shop()
     manager, path = Office(world, "manager", shop=shop), f"/{shop.key}/mails"
