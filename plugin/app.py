@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from multiprocessing.util import Finalize
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -108,6 +109,8 @@ def _close_at_exit(installation: Installation) -> None:
 
 def protect(response: Response) -> Response:
     """Set what no answer should be without; pages have a policy of their own, and a redirect shows nothing."""
+    if response.status_code == 308:  # to an address with a slash at its end; Werkzeug repeats whatever host was asked
+        response.headers["Location"] = urlsplit(response.headers["Location"])._replace(scheme="", netloc="").geturl()
     if response.status_code != 302:
         known = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - else these are pairs
         for name, value in _HEADERS:

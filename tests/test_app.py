@@ -214,6 +214,12 @@ def test_no_answer_is_without_the_security_headers_and_none_sets_a_cookie(world:
         assert "Set-Cookie" not in answer.headers, path
 
 
+def test_a_slash_at_the_end_is_added_wherever_the_request_says_it_went(world: World) -> None:
+    for path, led in (("/admin?a=b", "/admin/?a=b"), ("/me", "/me/"), ("/admin//x.example/", "/admin/x.example/")):
+        answer = world.app.test_client().get(path, headers={"Host": "evil.example"})
+        assert (answer.status_code, answer.headers["Location"]) == (308, led)
+
+
 def test_a_redirect_of_a_share_link_sets_no_cookie(world: World) -> None:
     shop = world.shop()
     link = shop.link(shop.sharer())
