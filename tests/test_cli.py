@@ -144,6 +144,8 @@ def test_a_database_of_another_version_is_left_alone(passalong: Commands, settin
     with database.writing() as connection:
         connection.execute(text("UPDATE pa_version SET version_num = '0000'"))
     assert "passalong upgrade" in passalong.refused("work")
+    for command in ("upgrade", "run"):
+        assert "by a newer Passalong" in passalong.refused(command)
     database.close()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, column, inspect, select, table
 
 from plugin.database import Database
+from plugin.errors import Conflict
 from plugin.models import metadata
 
 if TYPE_CHECKING:
@@ -31,9 +32,14 @@ def _scripts() -> "ScriptDirectory":
 
 
 @cache
+def _known() -> frozenset[str]:
+    """Return every migration there is, by its file's name; the files do not change under a running process."""
+    return frozenset(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
 def _newest() -> str:
-    """Return the newest migration there is, by its file's name; the files do not change under a running process."""
-    return max(path.name for path in (_FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
+    """Return the newest migration there is."""
+    return max(_known())
 
 
 def _revision(connection: Connection) -> str | None:
@@ -63,10 +69,20 @@ def make_ready(database: Database) -> bool:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the database to the newest migration; two processes at once do it once."""
+    """Bring the database to the newest migration; two processes at once do it once.
+
+    Raise Conflict for one that stands at a migration nobody here knows: there is no way back from it.
+    """
     with database.reading() as connection:
-        if is_current(connection):
-            return
+        found = _revision(connection)
+    if found == _newest():
+        return
+    if found is not None and found not in _known():
+        raise Conflict(
+            "unknown_version",
+            "The database was upgraded by a newer Passalong, which this one does not know. Install that one again, or"
+            " restore a backup from before.",
+        )
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
 
