@@ -378,7 +378,10 @@ def test_the_doctor_names_a_wrong_setting_a_database_and_a_queue_that_are_away(p
     passalong.env["PASSALONG_QUEUE_URL"] = "sqlite:////nothing/here/queue.db"
     assert set(failing(passalong.json("doctor", expect=1))) == {"queue"}
     passalong.env["PASSALONG_DATABASE_URL"] = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
-    assert set(failing(passalong.json("doctor", expect=1))) == {"database", "queue"}
+    said = failing(passalong.json("doctor", expect=1))
+    assert set(said) == {"database", "queue"} and "See that it runs" in said["database"]
+    passalong.env["PASSALONG_DATABASE_URL"] = "sqlite:////nothing/here/books.db"
+    assert "See that its folder is there" in failing(passalong.json("doctor", expect=1))["database"]
     passalong.env["PASSALONG_WORKERS"] = "many"
     assert "PASSALONG_WORKERS" in failing(passalong.json("doctor", expect=1))["settings"]
 

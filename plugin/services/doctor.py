@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import func, or_, select, text
+from sqlalchemy.exc import DBAPIError
 
 from plugin.database import Database
 from plugin.domain.moment import DAY, SECOND, format_moment, parse_moment
@@ -132,10 +133,24 @@ def _base_url(settings: Settings) -> tuple[bool, str]:
 
 
 def _database(context: Context) -> tuple[bool, str]:
-    with context.database.reading() as connection:
-        connection.execute(text("SELECT 1"))
-        name = connection.dialect.name
-    return True, Sentence("SQLite: one machine, one file.") if name == "sqlite" else Sentence("PostgreSQL answers.")
+    is_file = context.database.is_sqlite
+    try:
+        with context.database.reading() as connection:
+            connection.execute(text("SELECT 1"))
+    except DBAPIError as error:
+        fault = type(error).__name__
+        if is_file:
+            return False, Sentence(
+                "The file of PASSALONG_DATABASE_URL cannot be used (%(fault)s). See that its folder is there and can be"
+                " written, that the disk has room, and that the file is whole; else restore a backup.",
+                fault=fault,
+            )
+        return False, Sentence(
+            "The server of PASSALONG_DATABASE_URL does not let us in (%(fault)s). See that it runs, and that host,"
+            " port, user, password and database are right.",
+            fault=fault,
+        )
+    return True, Sentence("SQLite: one machine, one file.") if is_file else Sentence("PostgreSQL answers.")
 
 
 def _queue(context: Context, reach_queue: Callable[[Context], object]) -> tuple[bool, str]:

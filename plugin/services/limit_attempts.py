@@ -3,7 +3,7 @@
 Nobody is locked out by what another does: the counts are by the caller's network address, or by it and the name tried.
 """
 
-from sqlalchemy import case
+from sqlalchemy import case, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from plugin.domain.moment import SECOND
@@ -28,7 +28,8 @@ def count_attempt(context: Context, purpose: str, who: str, *, at_most: int, sec
     row = dialect.insert(attempt).values(
         key=context.keys.pepper_hash(f"attempt.{purpose}", who), count=1, ends_at=now + seconds * SECOND
     )
-    is_over = attempt.c.ends_at <= now
+    # One that ends later than any begun now was begun by a clock that was ahead; nobody is to wait for that time.
+    is_over = or_(attempt.c.ends_at <= now, attempt.c.ends_at > now + seconds * SECOND)
     counted = row.on_conflict_do_update(
         index_elements=[attempt.c.key],
         set_={

@@ -178,12 +178,15 @@ _WRONG_CODE = mark("This is not the code that the app shows now.")
 def _take_code(context: Context, connection: Connection, row: Row[Any], code: str) -> None:
     """Take a code, once; raise NotSignedIn for a wrong one and for one that was taken before."""
     secret = context.keys.open(_SEALED_FOR, row.totp).decode()
-    step = _step_of(secret, code, now=context.now(), after=row.totp_step)
+    last, newest = row.totp_step, context.now() // SECOND // STEP_SECONDS + 1
+    # A step that is still to come was taken by a clock that was ahead; it must not bar the way until then.
+    after = last if last is not None and last <= newest else None
+    step = _step_of(secret, code, now=context.now(), after=after)
     if step is None:
         raise NotSignedIn(_WRONG_CODE)
     taken = connection.execute(
         update(owner)
-        .where(owner.c.id == row.id, (owner.c.totp_step < step) | owner.c.totp_step.is_(None))
+        .where(owner.c.id == row.id, owner.c.totp_step.is_not_distinct_from(last))
         .values(totp_step=step)
     )
     if not taken.rowcount:

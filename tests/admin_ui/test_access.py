@@ -245,6 +245,27 @@ def test_the_second_factor_is_switched_off_by_a_code(world: World, owner: Browse
     sign_in(world)
 
 
+def test_a_clock_that_was_ahead_bars_nobody_when_it_is_set_right(world: World, owner: Browser, clock: Clock) -> None:
+    app = with_factor(owner, clock)
+
+    def come_in() -> None:
+        browser = Browser(world)
+        page = browser.post("/admin/sign-in", {"email": EMAIL, "password": PASSWORD}, expect=200).get_data(as_text=True)
+        form = {name: field_of(page, name) for name in ("second", "_form")}
+        browser.send("/admin/second-step", form | {"code": code(app, clock)})
+        browser.get("/admin/account")
+        clock.add(30)
+
+    clock.add(365 * DAY)
+    come_in()
+    for _ in range(7):
+        sign_in(world, "not the password", expect=422)
+    sign_in(world, "not the password", expect=429)
+    clock.add(-365 * DAY)
+    come_in()
+    come_in()
+
+
 # --- sessions -------------------------------------------------------------------------------------------------------
 
 
