@@ -7,7 +7,7 @@ from admin_ui.sharer import Seat, page
 from plugin.domain.money import format_minor
 from plugin.errors import Conflict
 from plugin.languages import mark
-from plugin.services.issue_link import issue_link
+from plugin.services.issue_link import first_link, issue_link
 from plugin.services.say_offer import say_offer
 from plugin.services.show_books import show_balances
 from plugin.services.show_earnings import list_lines
@@ -42,10 +42,10 @@ def make_link(seat: Seat) -> Answer:
     """Give a sharer who has none their own link, to the shop's first page."""
     if seat.status != "approved":
         raise Conflict("not_approved", "The shop has not approved you yet, so there is no link to share.")
-    if seat.place.link is None:
-        issue_link(
-            seat.context, seat.shop.id, seat.sharer_id, url=None, channel=None, campaign=None, actor=seat.actor
-        )
+    own = first_link(seat.sharer_id)
+    issue_link(
+        seat.context, seat.shop.id, seat.sharer_id, url=None, channel=None, campaign=None, unless=own, actor=seat.actor
+    )
     return go("sharer.home", shop=seat.shop.key, code=_MADE)
 
 

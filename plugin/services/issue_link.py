@@ -2,9 +2,10 @@
 
 import secrets as randomness
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from plugin.errors import BadRequest, Unavailable
 from plugin.languages import mark
@@ -74,9 +75,10 @@ def issue_link(
     channel: str | None,
     campaign: str | None,
     coupon: NewLinkCoupon | None = None,
+    unless: Select[Any] | None = None,
     actor: str,
 ) -> IssuedLink:
-    """Issue a link for a sharer.
+    """Issue a link for a sharer, or return the first that ``unless`` selects: of two who ask at once, one issues it.
 
     Raise BadRequest where it would lead away from the shop or its coupon is no discount, and Conflict where the shop
     makes no codes.
@@ -84,6 +86,9 @@ def issue_link(
     if coupon is not None:
         check_worth(coupon.percent, coupon.amount)
     with recording(context, shop_id, actor=actor) as recorder:
+        known = None if unless is None else recorder.connection.execute(unless.limit(1)).first()
+        if known is not None:
+            return _issued(context, known.id, known.code, known.target_url)
         home = recorder.connection.execute(select(shop.c.url).where(shop.c.id == shop_id)).scalar_one()
         target = check_target(home, url)
         number = _free_number(recorder.connection, shop_id)
@@ -105,7 +110,16 @@ def issue_link(
             "link.issued",
             {"shop": recorder.shop.key, "sharer": public_id.show(public_id.SHARER, sharer_id), "code": code},
         )
-    return IssuedLink(made, code, f"{context.settings.base_url}/s/{code}", target)
+    return _issued(context, made, code, target)
+
+
+def _issued(context: Context, number: int, code: str, target: str) -> IssuedLink:
+    return IssuedLink(number, code, f"{context.settings.base_url}/s/{code}", target)
+
+
+def first_link(sharer_id: int) -> Select[Any]:
+    """Return what selects a sharer's own link, the one they began with."""
+    return select(link).where(link.c.sharer_id == sharer_id).order_by(link.c.id)
 
 
 def _free_number(connection: Connection, shop_id: int) -> int:

@@ -13,12 +13,12 @@ from plugin.domain.order import normalise_email
 from plugin.domain.plan import UNSHOWABLE
 from plugin.errors import BadRequest, Conflict
 from plugin.languages import mark
-from plugin.models import link, person, session, sharer, shop
+from plugin.models import person, session, sharer, shop
 from plugin.services import public_id, tickets
 from plugin.services.context import Context
 from plugin.services.enrol_sharer import NewSharer, change_sharer, enrol_sharer, is_email
 from plugin.services.find_seat import standing_of
-from plugin.services.issue_link import issue_link
+from plugin.services.issue_link import first_link, issue_link
 from plugin.services.limit_attempts import TooMany, count_attempt
 from plugin.services.manage_program import APPROVE, CLOSED, OPEN, show_program
 from plugin.services.sessions import open_session
@@ -166,11 +166,8 @@ def join(context: Context, shop_id: int, text: str, *, language: str, agent: str
     if found.shop_id != shop_id:
         raise tickets.TicketOver
     sharer_id, person_id = _sharer(context, shop_id, found, language)
-    with context.database.reading() as connection:
-        has_link = connection.execute(select(link.c.id).where(link.c.sharer_id == sharer_id).limit(1)).first()
-    if has_link is None:
-        actor = public_id.show(public_id.PERSON, person_id)
-        issue_link(context, shop_id, sharer_id, url=None, channel=None, campaign=None, actor=actor)
+    actor, own = public_id.show(public_id.PERSON, person_id), first_link(sharer_id)
+    issue_link(context, shop_id, sharer_id, url=None, channel=None, campaign=None, unless=own, actor=actor)
     with context.database.writing() as connection:
         used = tickets.use(context, connection, tickets.JOIN, text)
         return Entered(open_session(context, connection, person_id=person_id, agent=agent), used)

@@ -112,13 +112,13 @@ def _link(context: Context, shop_id: int, sharer_id: int, url: str | None, chann
     with context.database.reading() as connection:
         if standing_of(connection, sharer_id).status != "approved":
             raise Conflict("not_approved", "The shop has not approved you yet, so there is no link to share.")
-        same = select(link.c.id).where(link.c.sharer_id == sharer_id, link.c.campaign.is_(None))
+        same = select(link).where(link.c.sharer_id == sharer_id, link.c.campaign.is_(None)).order_by(link.c.id)
         same = same.where(link.c.channel.is_(None) if channel is None else link.c.channel == channel)
         if url is not None:
             same = same.where(link.c.target_url == url)
-        found: int | None = connection.execute(same.order_by(link.c.id).limit(1)).scalar_one_or_none()
+        found = connection.execute(same.limit(1)).first()
     if found is not None:
-        return found
+        return int(found.id)
     count_attempt(context, "link", str(sharer_id), at_most=MADE_MAX, seconds=HOUR)
-    made = issue_link(context, shop_id, sharer_id, url=url, channel=channel, campaign=None, actor=actor)
+    made = issue_link(context, shop_id, sharer_id, url=url, channel=channel, campaign=None, unless=same, actor=actor)
     return made.id

@@ -1,10 +1,13 @@
 """Joining and signing in: by mail alone, the same answer for everybody, and nothing happens by a mere look."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 from sqlalchemy import func, select
 
 from plugin.domain.moment import format_moment
-from plugin.models import person, session, sharer, task, ticket
+from plugin.models import link, person, session, sharer, task, ticket
 from plugin.services import tickets
 from plugin.services.erase_person import erase_person
 from tests.admin_ui.desk import Browser
@@ -79,6 +82,34 @@ def test_the_join_mode_decides_how_one_joins(world: World, mode: str, status: st
     assert ("/s/" in page) == (status == "approved")
     world.call("PATCH", f"/sharers/{made['id']}", {"status": "approved"}, expect=200)
     assert "/s/" in browser.get(f"/me/{shop.key}/")  # the link was made when they joined
+
+
+def test_buttons_that_are_pressed_twice_at_once_make_one_link(world: World) -> None:
+    shop = world.shop()
+    set_program(world, shop, join_mode="open")
+    Browser(world).post(f"/join/{shop.key}", {"email": "new@example.org"}, expect=200)
+    address = f"/join/{shop.key}/{wanted_tickets(world)[0][1]}"
+    browsers = [Browser(world) for _ in range(4)]
+    statuses = at_once(browsers, address, {}, on=address)
+    assert statuses == [303, 404, 404, 404] and count(world, link) == 1
+    (guest,) = [one for one in browsers if one.client.get_cookie("passalong_sharer", path="/me")]
+    channel = {"channel": "Instagram"}
+    assert at_once(4 * [guest], f"/me/{shop.key}/share/channel", channel, on=f"/me/{shop.key}/share") == 4 * [303]
+    assert count(world, link) == 2
+
+
+def at_once(browsers: list[Browser], path: str, form: dict[str, str], *, on: str) -> list[int]:
+    """Send a form from all these browsers at once; return the statuses of the answers, in order."""
+    forms = [form | {"_form": browser.token(on)} for browser in browsers]
+    start = Barrier(len(browsers))
+
+    def send(number: int) -> int:
+        start.wait()
+        headers = {"Accept-Language": "en", "User-Agent": "Mozilla/5.0 (test)"}
+        return browsers[number].client.post(path, data=forms[number], headers=headers).status_code
+
+    with ThreadPoolExecutor(len(browsers)) as threads:
+        return sorted(threads.map(send, range(len(browsers))))
 
 
 def test_a_closed_program_takes_nobody_new_and_lets_in_who_is_there(world: World) -> None:
