@@ -113,13 +113,16 @@ def _begin_sqlite(connection: Connection) -> None:
 def again(work: Callable[[], T]) -> T:
     """Run a whole transaction, again where the database asks for it; raise Unavailable when it keeps failing.
 
-    Safe because every identity is made from its cause: doing it twice is doing it once.
+    Safe because every identity is made from its cause: doing it twice is doing it once. What has waited for SQLite's
+    lock as long as one waits is not begun again: whoever asks would wait for minutes, and others for their thread.
     """
+    end = time.monotonic() + BUSY_SECONDS / 2  # SQLite gives up a little before its time
     for attempt in range(TRIES):
         try:
             return work()
         except DBAPIError as error:
-            if not _is_passing(error) or attempt == TRIES - 1:
+            has_waited = _is_locked(error) and time.monotonic() >= end
+            if not _is_passing(error) or has_waited or attempt == TRIES - 1:
                 raise_if_unavailable(error)
                 raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - only spreads the retries
@@ -128,7 +131,12 @@ def again(work: Callable[[], T]) -> T:
 
 def _is_passing(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    return state in _AGAIN or "database is locked" in str(error.orig)
+    return state in _AGAIN or _is_locked(error)
+
+
+def _is_locked(error: DBAPIError) -> bool:
+    """Tell whether SQLite was waited for in vain."""
+    return "database is locked" in str(error.orig)
 
 
 def raise_if_unavailable(error: DBAPIError) -> None:

@@ -4,11 +4,12 @@ Cases 45 to 48 of the list and the guards of the append-only tables, on both dat
 any statement is tested beside this, in test_crashes.py.
 """
 
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ import pytest
 from sqlalchemy import Connection, event, func, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from plugin import database
+from plugin.app import create_app
 from plugin.database import Database
 from plugin.errors import PluginError
 from plugin.migrations import is_current, upgrade
@@ -24,6 +27,7 @@ from plugin.models import account, delivery, guards, metadata, payout_item, tran
 from plugin.services import process_inbox
 from plugin.services.process_inbox import drain
 from plugin.services.recorder import recording
+from tests.conftest import settings_for
 from tests.world import Shop, World
 
 T = TypeVar("T")
@@ -212,6 +216,27 @@ def server(database_url: str, request: pytest.FixtureRequest) -> str:
         pytest.skip("SQLite has no server that could cut a connection")
     uri: str = request.getfixturevalue("postgres")
     return uri
+
+
+def test_who_has_waited_for_a_lock_in_vain_is_told_so_and_does_not_wait_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    world = World(create_app(settings_for(f"sqlite:///{tmp_path}/passalong.db", tmp_path)))
+    shop, begun = world.shop(), list[str]()
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        begun.append(statement)
+
+    event.listen(world.context.database.engine, "before_cursor_execute", count)
+    with closing(sqlite3.connect(tmp_path / "passalong.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        status, said = post(world, "/sharers", {"shop": shop.key, "email": "a@example.org"})
+        assert (status, said["code"]) == (503, "database_unavailable")
+        other.execute("ROLLBACK")
+    assert begun.count("BEGIN IMMEDIATE") == 1
+    assert post(world, "/sharers", {"shop": shop.key, "email": "a@example.org"})[0] == 201
+    world.app.extensions["passalong"].close()
 
 
 def test_a_worker_whose_connection_is_cut_anywhere_does_its_work_once_later(
