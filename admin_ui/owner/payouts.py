@@ -37,6 +37,7 @@ LOOKS = {"draft": "info", "approved": "warn", "submitted": "accent", "settled": 
 LEFT_OUT = {
     "sharer_pending": mark("Waits to be approved as a sharer"),
     "sharer_suspended": mark("Is suspended"),
+    "sharer_erased": mark("Was erased, so nobody knows whom to pay"),
     "nothing_payable": mark("Has nothing that is ready yet"),
     "owes_the_shop": mark("Owes the shop after a refund; it nets from what is earned next"),
     "below_minimum": mark("Has less than the minimum"),

@@ -6,6 +6,7 @@ from plugin.errors import Malformed
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+LAST = 253_370_764_800 * SECOND - 1  # the end of the year 9998: what every database and page can show
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -21,7 +22,7 @@ def parse_moment(text: object) -> int:
         moment = (value - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         raise Malformed("A time is not an ISO 8601 string.") from None
-    if not 0 <= moment < 253_370_764_800 * SECOND:  # 1970 to 9998: what every database and page can show
+    if not 0 <= moment <= LAST:
         raise Malformed("A time lies outside the years 1970 to 9998.")
     return moment
 

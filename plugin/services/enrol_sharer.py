@@ -182,6 +182,14 @@ def statuses_of(connection: Connection, shop_id: int, these: Collection[int] | N
     return {row.sharer_id: json.loads(row.body)["status"] for row in rows}
 
 
+def why_unpaid(connection: Connection, shop_id: int, these: Collection[int]) -> dict[int, str]:
+    """Return whom of ``these`` no payout pays, with the reason: who is not approved, and who was erased."""
+    found = {who: f"sharer_{status}" for who, status in statuses_of(connection, shop_id, these).items()}
+    gone = select(sharer.c.id).join(person).where(among(sharer.c.id, these), person.c.erased_at.is_not(None))
+    erased = dict.fromkeys(connection.execute(gone).scalars(), "sharer_erased")
+    return {who: why for who, why in found.items() if why != "sharer_approved"} | erased
+
+
 def current_codes(connection: Connection, sharers: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Return the codes each sharer holds now, as they were written."""
     given = fact.alias()

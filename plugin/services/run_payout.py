@@ -24,7 +24,7 @@ from plugin.models import account, lot, orders, payout, payout_item, payout_lot,
 from plugin.services import public_id
 from plugin.services.check_books import require_good_books
 from plugin.services.context import Context
-from plugin.services.enrol_sharer import statuses_of
+from plugin.services.enrol_sharer import why_unpaid
 from plugin.services.order_states import mark_orders
 from plugin.services.recorder import Recorder, recording
 from plugin.services.roster import load_plans
@@ -211,12 +211,12 @@ def _sort_out(
     connection: Connection, shop_id: int, currency: str, minimum: int, sharers: Sequence[int]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
     """Part those who can be paid (with their balance) from those left out (with the reason)."""
-    balances, statuses = _payable(connection, shop_id, currency), statuses_of(connection, shop_id)
+    balances, unpaid = _payable(connection, shop_id, currency), why_unpaid(connection, shop_id, sharers)
     ready, left_out = [], []
     for who in sharers:
-        balance, status = balances.get(who, 0), statuses[who]
-        if status != "approved":
-            left_out.append((who, f"sharer_{status}"))
+        balance = balances.get(who, 0)
+        if who in unpaid:
+            left_out.append((who, unpaid[who]))
         elif balance <= 0:
             left_out.append((who, "nothing_payable" if balance == 0 else "owes_the_shop"))
         elif balance < minimum:

@@ -23,6 +23,7 @@ from plugin.models import (
     click_month,
     delivery,
     orders,
+    person,
     plan,
     sharer,
     sharer_month,
@@ -254,17 +255,21 @@ def _flagged(shop_id: int, now: int) -> Any:
 
 
 def _due(connection: Connection, shop_id: int, minimum: Mapping[str, str]) -> Sequence[Due]:
-    """Return what is payable, of those who have at least the plan's minimum."""
+    """Return what a payout would pay: of whoever is approved, known and has at least the plan's minimum."""
     floors = {currency: round_to_minor(parse_micros(text), currency) for currency, text in minimum.items()}
     floor = case(floors, value=account.c.currency, else_=1) if floors else literal(1)
     wanted = (
         select(account.c.currency, func.count().label("sharers"), func.sum(account.c.balance).label("minor"))
+        .join(standing, standing.c.sharer_id == account.c.sharer_id)
+        .join(sharer, sharer.c.id == account.c.sharer_id)
+        .join(person, person.c.id == sharer.c.person_id)
         .where(
             account.c.shop_id == shop_id,
-            account.c.sharer_id != 0,
             account.c.purpose == "payable",
             account.c.balance > 0,
             account.c.balance >= floor,
+            standing.c.status == "approved",
+            person.c.erased_at.is_(None),
         )
         .group_by(account.c.currency)
         .order_by(account.c.currency)

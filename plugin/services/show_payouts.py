@@ -18,7 +18,7 @@ from plugin.domain.settlement import plan_at
 from plugin.models import account, payout, payout_item, person, sharer
 from plugin.services import public_id
 from plugin.services.context import Context
-from plugin.services.enrol_sharer import statuses_of
+from plugin.services.enrol_sharer import why_unpaid
 from plugin.services.keep_payout_way import Way, find_payout_ways
 from plugin.services.roster import load_plans
 from plugin.services.run_payout import minor_minimum
@@ -55,24 +55,24 @@ def show_dues(context: Context, shop_id: int) -> list[Due]:
     )
     with context.database.reading() as connection:
         rows = connection.execute(wanted).all()
-        statuses = statuses_of(connection, shop_id, {row.sharer_id for row in rows})
+        unpaid = why_unpaid(connection, shop_id, {row.sharer_id for row in rows})
         minimum = plan_at(load_plans(connection, shop_id), context.now()).plan.payout_minimum
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         least = minor_minimum(minimum.get(row.currency, 0), row.currency)
-        _count(counts.setdefault(row.currency, Counter()), row.balance, statuses[row.sharer_id], least)
+        _count(counts.setdefault(row.currency, Counter()), row.balance, row.sharer_id in unpaid, least)
     return [
         Due(currency, minor_minimum(minimum.get(currency, 0), currency), **counts[currency])
         for currency in sorted(counts)
     ]
 
 
-def _count(counts: Counter[str], balance: int, status: str, minimum: int) -> None:
+def _count(counts: Counter[str], balance: int, is_barred: bool, minimum: int) -> None:
     if balance < 0:
         counts["owing"] += 1
         counts["owed_minor"] -= balance
         return
-    kind = "barred" if status != "approved" else "small" if balance < minimum else "ready"
+    kind = "barred" if is_barred else "small" if balance < minimum else "ready"
     counts[kind] += 1
     counts[f"{kind}_minor"] += balance
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from plugin.models import fact, transfer
+from tests.admin_ui.desk import member
 from tests.world import PLACED, TEN, Shop, World
 
 
@@ -485,6 +486,39 @@ def test_a_sharer_suspended_between_draft_and_approval_is_left_out_with_the_reas
     assert [item["sharer"] for item in approved["items"]] == [bob]
     assert approved["left_out"] == [{"sharer": alice, "reason": "sharer_suspended"}]
     assert shop.balance(alice)["payable"] == "10.00" and shop.balance(bob)["in_flight"] == "10.00"
+    world.books()
+
+
+def test_an_erased_sharer_keeps_what_is_booked_and_is_not_paid(
+    world: World, shop: Shop, alice: str
+) -> None:
+    """Case 31: their name, address and way to be paid are gone, so nobody could tell whom to pay."""
+    bob = shop.sharer("bob", codes=["BOB10"])
+    shop.told(shop.order("o1", codes=["ALICE10"]))
+    shop.told(shop.order("o2", codes=["BOB10"]))
+    world.release()
+    draft = shop.draft()
+    world.command("erase", "--email", "alice@example.org")
+    approved = shop.step(draft, "approve")
+    assert [item["sharer"] for item in approved["items"]] == [bob]
+    assert approved["left_out"] == [{"sharer": alice, "reason": "sharer_erased"}]
+    assert {"sharer": alice, "reason": "sharer_erased"} in shop.draft()["left_out"]
+    assert shop.balance(alice)["payable"] == "10.00"
+    world.books()
+
+
+# -- far away in time --------------------------------------------------------------------------------------------------
+
+
+def test_an_order_paid_at_the_end_of_time_is_shown_wherever_orders_are(world: World, shop: Shop, alice: str) -> None:
+    """Its hold would end in a year that nothing can write."""
+    shop.plan({**TEN, "hold_days": 3_650})
+    end = "9998-12-31T23:59:59Z"
+    seen = shop.told(shop.order("o1", codes=["ALICE10"], placed_at=end, paid_at=end, updated_at=end))
+    assert seen["release_at"] == "9998-12-31T23:59:59.999999Z"
+    assert "o1" in str(world.call("GET", f"/orders?shop={shop.key}"))
+    assert "9998" in member(world).get(f"/admin/{shop.key}/orders/o1")
+    assert world.release()["released"] == 0
     world.books()
 
 
