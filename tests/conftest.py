@@ -8,6 +8,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -348,25 +349,22 @@ def alice(shop: Shop) -> str:
 @pytest.fixture
 def office() -> Iterator[PostOffice]:
     """Give a mail server that takes everything."""
-    office = PostOffice()
-    yield office
-    office.close()
+    with closing(PostOffice()) as office:
+        yield office
 
 
 @pytest.fixture
 def woo(clock: Clock) -> Iterator[FakeWooCommerce]:
     """Give the API of a shop of WooCommerce."""
-    one = FakeWooCommerce(clock)
-    yield one
-    one.close()
+    with closing(FakeWooCommerce(clock)) as one:
+        yield one
 
 
 @pytest.fixture
 def shopify(clock: Clock) -> Iterator[FakeShopify]:
     """Give the API of a shop of Shopify."""
-    one = FakeShopify(clock)
-    yield one
-    one.close()
+    with closing(FakeShopify(clock)) as one:
+        yield one
 
 
 @pytest.fixture

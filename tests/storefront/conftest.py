@@ -1,6 +1,7 @@
 """A shop in a real browser: the installation served, a shop for browsers, and a visitor who notices every complaint."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -12,9 +13,8 @@ from tests.storefront.stub_shops import StubShop
 @pytest.fixture
 def stub() -> Iterator[StubShop]:
     """Open a shop for browsers."""
-    shop = StubShop()
-    yield shop
-    shop.close()
+    with closing(StubShop()) as shop:
+        yield shop
 
 
 @pytest.fixture
