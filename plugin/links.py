@@ -1,10 +1,12 @@
 """The share-link redirect and its pictures: the hot door of the shoppers. No session, no cookie, no schema library.
 
-Whatever is wrong with a code, the answer is one and the same page, so that trying codes teaches nothing.
+Whatever is wrong with a code, the answer is one and the same page, so that trying codes teaches nothing. A click on a
+link that is known is answered in front of Flask (docs/decisions/0006), everything else by the routes.
 """
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -22,11 +24,12 @@ from plugin.services.record_clicks import ShareLink
 from plugin.signing import CLICK_BYTES, make_token, read_code
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 RETRY_AFTER_SECONDS = 10
 POSTER_LASTS_SECONDS = 3_600  # it shows a name, which may change
 POSTER_TRIED_SECONDS = 60  # of one whose picture could not be had
+_PREFIX = "/s/"
 _USER_AGENT_READ = 400  # preview bots name themselves well before that
 
 blueprint = Blueprint("links", __name__)
@@ -80,6 +83,7 @@ def init_app(app: Flask) -> None:
     """Mount the share links on an app whose ``extensions["passalong"]`` is an installation."""
     app.url_map.converters["rest"] = _Rest
     app.register_blueprint(blueprint)
+    app.wsgi_app = KnownClicks(app.wsgi_app, app.extensions["passalong"])  # type: ignore[method-assign]
 
 
 def services() -> Any:
@@ -97,16 +101,37 @@ def follow(code: str) -> Response:
     found = _find(passalong, code)
     if found is None:
         return _not_found()
-    environ = request.environ
-    user_agent = environ.get("HTTP_USER_AGENT", "")
-    if is_preview(user_agent[:_USER_AGENT_READ]):
+    if _is_preview(request.environ):
         return _preview(passalong, found, code)
-    if not found.may_earn:
-        return _redirect(found.plain_address())
+    return _redirect(_visit(passalong, found, request.environ) if found.may_earn else found.plain_address())
+
+
+class KnownClicks:
+    """Answers a visitor's click on a link that needs no look at the database; leaves all else to the app behind it.
+
+    Routing, a request and a response of Flask's cost twice what is done here.
+    """
+
+    def __init__(self, app: "WSGIApplication", passalong: Any) -> None:
+        self._app, self._passalong = app, passalong
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if not path.startswith(_PREFIX) or environ["REQUEST_METHOD"] != "GET" or _is_preview(environ):
+            return self._app(environ, start_response)
+        found = _checked(self._passalong, path[len(_PREFIX) :], self._passalong.link_cache.known)
+        if found is None or not found.may_earn:
+            return self._app(environ, start_response)
+        address = _visit(self._passalong, found, environ)
+        start_response("302 FOUND", [("Location", address), *_REDIRECT_HEADERS])
+        return ()
+
+
+def _visit(passalong: Any, found: ShareLink, environ: "WSGIEnvironment") -> str:
+    """Return where a visitor is led, with a token of their own; a click is counted, a look at the head is not."""
     context = passalong.context
     now, click = context.now(), os.urandom(CLICK_BYTES)
-    token = make_token(context.keys, found.shop_id, found.number, now, click)
-    address = found.address(token)
+    address = found.address(make_token(context.keys, found.shop_id, found.number, now, click))
     if environ["REQUEST_METHOD"] == "GET":
         if found.discounts is not None and (coupon := passalong.codes.take(found.shop_id, found.id)) is not None:
             address = found.discounts.bring_code(address, coupon)
@@ -117,10 +142,10 @@ def follow(code: str) -> Response:
             click=click,
             at=now,
             address=environ.get("REMOTE_ADDR") or "",
-            user_agent=user_agent,
+            user_agent=environ.get("HTTP_USER_AGENT", ""),
             place=found.place,
         )
-    return _redirect(address)
+    return address
 
 
 @blueprint.get("/s/<code>/qr.svg", defaults={"kind": "svg"})
@@ -175,11 +200,16 @@ def busy(error: Unavailable) -> Response:
 
 def _find(passalong: Any, code: str) -> ShareLink | None:
     """Return the link of a code that holds, else None."""
+    return _checked(passalong, code, passalong.link_cache.find)
+
+
+def _checked(passalong: Any, code: str, find: Callable[[int, int], ShareLink | None]) -> ShareLink | None:
+    """Return the link that is found for a code, where the code holds."""
     try:
         claim = read_code(passalong.context.keys, code)
     except BadSignature:
         return None
-    found: ShareLink | None = passalong.link_cache.find(claim.shop, claim.link)
+    found = find(claim.shop, claim.link)
     # A code carries no time, so the link's own day says whether the key was still allowed to sign it.
     if found is None or (claim.retired_at is not None and found.created_at > claim.retired_at):
         return None
@@ -211,6 +241,10 @@ def _preview(passalong: Any, found: ShareLink, code: str) -> Response:
     product = known.product if known is not None else None
     page = preview_page(name, product, _share_url(passalong, code), request.accept_languages)
     return Response(page, 200, _PAGE_HEADERS)
+
+
+def _is_preview(environ: "WSGIEnvironment") -> bool:
+    return is_preview(environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_READ])
 
 
 @lru_cache(maxsize=4_096)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask, request
-from sqlalchemy import text
+from sqlalchemy import select, text
 from werkzeug.test import Client
 
 from plugin.app import ForeignPackage, create_app
 from plugin.installation import Installation
 from plugin.migrations import is_current
+from plugin.models import click
 from plugin.settings import Settings, SettingsError, load
 from tests.world import World
 
@@ -242,6 +243,20 @@ def test_proxies_are_believed_only_as_far_as_they_are_counted(
     answer = Client(app).get("/who", headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.9"})
     assert answer.get_json() == {"address": address, "scheme": scheme}
     installation_of(app).close()
+
+
+def test_a_click_comes_from_whom_the_proxy_names(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path, PASSALONG_TRUSTED_PROXIES=1))
+    shop = World(app).shop()
+    path = f"/s/{shop.link(shop.sharer())['code']}"
+    for address in ("203.0.113.7", "203.0.113.7", "203.0.113.8"):
+        headers = {"User-Agent": "Mozilla/5.0", "X-Forwarded-For": address}
+        assert Client(app).get(path, headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 302
+    installation = installation_of(app)
+    installation.close()
+    with installation.context.database.reading() as connection:
+        visitors = list(connection.execute(select(click.c.visitor).order_by(click.c.id)).scalars())
+    assert visitors[0] == visitors[1] != visitors[2]
 
 
 def test_two_apps_in_one_process_do_not_know_of_each_other(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 import pytest
 import segno
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
@@ -286,11 +286,12 @@ def test_fault_52_a_code_altered_anywhere_is_bad(door: Door) -> None:
 
 def test_a_retired_key_opens_only_links_that_are_older(door: Door) -> None:
     codes = [door.add_link(created_at=at) for at in (NOW - 1, NOW, NOW + 1)]
+    assert all(door.counts(code) for code in codes * 2)
     name = f"sign:{door.context.keys.sign[0].id}"
     rotate(door.context.settings, "sign")
     retire(door.context.settings, name, NOW)
     object.__setattr__(door.context, "key_store", KeyStore(door.context.settings))
-    assert [door.follow(code).status_code for code in codes] == [302, 302, 404]
+    assert [door.follow(code).status_code for code in codes * 2] == [302, 302, 404] * 2
     assert door.follow(door.add_link(created_at=NOW + 1)).status_code == 302
 
 
@@ -362,6 +363,47 @@ def test_a_link_followed_again_costs_no_query_but_the_look_each_second(door: Doo
     for code in codes * 10:
         door.place(code)
     assert 0 < len(asked) <= 4 and not any("pa_link" in one for one in asked)
+
+
+def test_a_click_on_a_known_link_is_answered_in_front_of_flask_and_alike(door: Door) -> None:
+    reached: list[str] = []
+    door.app.before_request(lambda: reached.append(request.path))
+    code = door.add_link(target=HOME + "/p?color=red#buy")
+    answers = [door.follow(code) for _ in range(3)]
+    assert reached == [f"/s/{code}"]
+    places = [answer.headers.pop("Location") for answer in answers]
+    tokens = [token_of(place) for place in places]
+    assert len({place.replace(token, "") for place, token in zip(places, tokens, strict=True)}) == 1
+    assert len({(answer.status, answer.data, str(answer.headers)) for answer in answers}) == 1
+    clicks = [read_token(door.context.keys, token).click for token in tokens]
+    assert [row.click for row in door.clicks_written()] == clicks
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "agent"),
+    [
+        ("HEAD", "", BROWSER), ("POST", "", BROWSER), ("GET", "", "Twitterbot/1.0"), ("GET", "/", BROWSER),
+        ("GET", "x", BROWSER),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_click_is_answered_alike_whether_the_link_is_known_or_not(
+    door: Door, method: str, end: str, agent: str
+) -> None:
+    code = door.add_link()
+    answers = [door.get(f"/s/{code}{end}", method=method, agent=agent)]
+    door.place(code)
+    answers.append(door.get(f"/s/{code}{end}", method=method, agent=agent))
+    for answer in answers:
+        if "Location" in answer.headers:
+            answer.headers["Location"] = answer.headers["Location"].partition("utm_content=")[0]
+    assert len({(answer.status, answer.data, str(answer.headers)) for answer in answers}) == 1
+    assert len(door.clicks_written()) == 1
+
+
+def test_a_known_link_of_a_suspended_sharer_leads_to_the_shop_alone(door: Door) -> None:
+    code = door.add_link(door.add_sharer("suspended"))
+    assert [door.counts(code) for _ in range(3)] == [False, False, False]
+    assert door.clicks_written() == []
 
 
 def test_news_that_arrive_while_a_link_is_read_are_not_lost(

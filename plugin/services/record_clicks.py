@@ -32,7 +32,7 @@ from plugin.services.rollups import add_rollup
 from plugin.shops.base import Catalogued, Discounting
 
 FLUSH_SECONDS = 0.5
-BATCH = 2_000
+BATCH = 500
 ROWS_A_STATEMENT = 100
 CLICKS_MAX = 20_000  # in memory, while the database is away
 LINKS_MAX = 20_000
@@ -295,6 +295,13 @@ class LinkCache:
             if found is None:
                 raise _unavailable() from error
             return found
+
+    def known(self, shop_id: int, number: int) -> ShareLink | None:
+        """Return the link of that number where nothing need be asked for it, else None."""
+        known, found = self._shops.get(shop_id), self._links.get((shop_id, number))
+        if known is None or found is None or time.monotonic() - known.checked_at >= CHECK_SECONDS:
+            return None
+        return found if self._context.now() < found.until else None
 
     def shop_name(self, shop_id: int) -> str:
         """Return the name of the shop; empty where there is none."""
