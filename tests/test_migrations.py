@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from plugin import migrations
 from plugin.database import Database
 from plugin.migrations import VERSION_TABLE, is_current, upgrade
-from plugin.models import ROLLUPS, metadata, product, shop
+from plugin.models import ROLLUPS, head, metadata, product, shop
 from tests.parts_truth import PartsTruth
 from tests.rollup_truth import Story
 from tests.world import World
@@ -118,6 +118,20 @@ def test_products_are_known_by_their_pages_after_the_upgrade(world: World, monke
     with database.reading() as connection:
         pages = connection.execute(select(product.c.shop_id, product.c.ref, product.c.page)).all()
     assert {tuple(row) for row in pages if row[2]} == {(numbers[shopify.key], "1", "/products/hat")} and len(pages) == 5
+
+
+def test_after_the_upgrade_all_that_was_written_before_is_news(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, database = world.shop(), world.context.database
+    made.plan()
+    made.told(made.order())
+    with database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE pa_head DROP COLUMN news")
+    _migrate_again(database, migrations._scripts(), "0018", monkeypatch)
+    with database.reading() as connection:
+        (row,) = connection.execute(select(head.c.news, head.c.position)).all()
+    assert row.news == row.position > 1
+    made.told(made.order())
+    world.books()
 
 
 def _migrate_again(

@@ -111,4 +111,5 @@ head = Table(
     Column("mac", LargeBinary(16), nullable=False),
     Column("seal", LargeBinary(16), nullable=False),
     Column("rebuilds", BigInteger, nullable=False, server_default="0"),  # how often rollups were mended, in steps
+    Column("news", BigInteger, nullable=False, server_default="0"),  # where anything but orders was last written
 )

@@ -109,26 +109,7 @@ def postgresql() -> list[str]:
         "CREATE TRIGGER pa_delivery_no_delete BEFORE DELETE OR TRUNCATE ON pa_delivery "
         "FOR EACH STATEMENT EXECUTE FUNCTION pa_refuse()"
     )
-    joined = "fresh t JOIN pa_account a ON a.id = t.from_account JOIN pa_account b ON b.id = t.to_account"
-    cases = ", ".join(f"sum({_case(purpose, 't.amount')})" for purpose in SHARER_PURPOSES)
-    statements.append(
-        f"""CREATE OR REPLACE FUNCTION pa_book() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-IF (SELECT count(*) FROM {joined} WHERE {_FITS}) <> (SELECT count(*) FROM fresh) THEN
-  RAISE EXCEPTION 'pa_transfer: no such edge' USING ERRCODE = 'check_violation'; END IF;
-UPDATE pa_account SET balance = balance + moved.amount FROM (
-  SELECT account, sum(amount) AS amount FROM (
-    SELECT from_account AS account, -amount AS amount FROM fresh
-    UNION ALL SELECT to_account, amount FROM fresh) both_sides GROUP BY account) moved
-  WHERE pa_account.id = moved.account;
-IF EXISTS (SELECT 1 FROM fresh t JOIN pa_account a ON a.id = t.from_account WHERE a.purpose = 'payable'
-    AND a.balance < 0 AND t.kind NOT IN ({_list(MAY_OVERDRAW)})) THEN
-  RAISE EXCEPTION 'pa_transfer: more than is payable' USING ERRCODE = 'check_violation'; END IF;
-INSERT INTO pa_lot (order_id, sharer_id, role, currency, shop_id, {_LOT_COLUMNS})
-  SELECT t.order_id, t.sharer_id, t.role, t.currency, t.shop_id, {cases} FROM {joined}
-  GROUP BY t.order_id, t.sharer_id, t.role, t.currency, t.shop_id
-  ON CONFLICT (order_id, sharer_id, role, currency) DO UPDATE SET {_LOT_ADD};
-RETURN NULL; END $$"""
-    )
+    statements.append(booking())
     statements.append(
         "CREATE TRIGGER pa_transfer_book AFTER INSERT ON pa_transfer REFERENCING NEW TABLE AS fresh "
         "FOR EACH STATEMENT EXECUTE FUNCTION pa_book()"
@@ -144,6 +125,32 @@ RETURN NEW; END $$"""
         "CREATE TRIGGER pa_chain_close BEFORE INSERT ON pa_chain FOR EACH ROW EXECUTE FUNCTION pa_close()"
     )
     return statements
+
+
+def booking() -> str:
+    """Return the function by which PostgreSQL books the transfers of a statement.
+
+    Whether a transfer fits is asked after an outer join by the accounts' numbers: as a condition of the join the
+    planner may make of it a search through all accounts of the shop, once for each transfer.
+    """
+    joined = "fresh t JOIN pa_account a ON a.id = t.from_account JOIN pa_account b ON b.id = t.to_account"
+    cases = ", ".join(f"sum({_case(purpose, 't.amount')})" for purpose in SHARER_PURPOSES)
+    return f"""CREATE OR REPLACE FUNCTION pa_book() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF EXISTS (SELECT 1 FROM {joined.replace("JOIN", "LEFT JOIN")} WHERE ({_FITS}) IS NOT TRUE) THEN
+  RAISE EXCEPTION 'pa_transfer: no such edge' USING ERRCODE = 'check_violation'; END IF;
+UPDATE pa_account SET balance = balance + moved.amount FROM (
+  SELECT account, sum(amount) AS amount FROM (
+    SELECT from_account AS account, -amount AS amount FROM fresh
+    UNION ALL SELECT to_account, amount FROM fresh) both_sides GROUP BY account) moved
+  WHERE pa_account.id = moved.account;
+IF EXISTS (SELECT 1 FROM fresh t JOIN pa_account a ON a.id = t.from_account WHERE a.purpose = 'payable'
+    AND a.balance < 0 AND t.kind NOT IN ({_list(MAY_OVERDRAW)})) THEN
+  RAISE EXCEPTION 'pa_transfer: more than is payable' USING ERRCODE = 'check_violation'; END IF;
+INSERT INTO pa_lot (order_id, sharer_id, role, currency, shop_id, {_LOT_COLUMNS})
+  SELECT t.order_id, t.sharer_id, t.role, t.currency, t.shop_id, {cases} FROM {joined}
+  GROUP BY t.order_id, t.sharer_id, t.role, t.currency, t.shop_id
+  ON CONFLICT (order_id, sharer_id, role, currency) DO UPDATE SET {_LOT_ADD};
+RETURN NULL; END $$"""
 
 
 def names(dialect: str) -> set[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from plugin import compression, shops
 from plugin.database import again, among
 from plugin.domain.moment import SECOND
-from plugin.domain.order import State, merge, read_order, state_of, story_of
+from plugin.domain.order import State, Story, merge, read_order, state_of, story_of
 from plugin.errors import BadSignature, InvariantBroken, Malformed, PluginError, Sentence
 from plugin.models import delivery, fact, guards, order_state, orders, shop
 from plugin.services import stories
@@ -23,7 +23,7 @@ from plugin.services.know_products import keep_lookup, want_lookups
 from plugin.services.reach_shop import can_ask, want_answer
 from plugin.services.recorder import Recorder, recording, take_numbers
 from plugin.services.roster import read_claim
-from plugin.services.settle_order import Stored, load_work, settle
+from plugin.services.settle_order import Foreseen, Stored, foresee, load_work, settle
 from plugin.services.want_task import want_once
 from plugin.shops.base import ASKED_PRODUCTS, Sold, read_sold
 
@@ -176,8 +176,18 @@ def process(context: Context, rows: Sequence[Row[Any]], ahead: Ahead | None = No
     last = reads[-1].shop_id
     for shop_id in sorted(platforms, key=lambda one: one == last):
         mine = [one for one in reads if one.shop_id == shop_id]
-        total.add(_settle_or_split(context, shop_id, mine, ahead if shop_id == last else None))
+        foreseen = foresee(context, shop_id, _told(mine))
+        total.add(_settle_or_split(context, shop_id, mine, foreseen, ahead if shop_id == last else None))
     return total
+
+
+def _told(reads: Sequence[Read]) -> dict[str, Story]:
+    """Return what deliveries tell of each order together."""
+    told: dict[str, list[State]] = {}
+    for one in reads:
+        for state in one.states:
+            told.setdefault(state.order.id, []).append(state)
+    return {ref: stories.told(states) for ref, states in told.items()}
 
 
 def _kept_states(connection: Connection, numbers: Sequence[int]) -> dict[int, list[State]]:
@@ -241,10 +251,12 @@ def unseal(context: Context, sealed: bytes) -> tuple[str, bytes]:
     return opened[4 : 4 + length].decode(), opened[4 + length :]
 
 
-def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read], ahead: Ahead | None = None) -> Tally:
+def _settle_or_split(
+    context: Context, shop_id: int, reads: Sequence[Read], foreseen: Foreseen | None, ahead: Ahead | None = None
+) -> Tally:
     """Settle a batch whole; where it fails, in halves, down to the one delivery that cannot be settled."""
     try:
-        tally, leased = again(lambda: _settle_batch(context, shop_id, reads, ahead))
+        tally, leased = again(lambda: _settle_batch(context, shop_id, reads, foreseen, ahead))
         if ahead and leased:
             ahead.keep(*leased)
         return tally
@@ -254,8 +266,8 @@ def _settle_or_split(context: Context, shop_id: int, reads: Sequence[Read], ahea
         if len(reads) == 1:
             return _put_off(context, reads[0], error)
         half = len(reads) // 2
-        total = _settle_or_split(context, shop_id, reads[:half])
-        total.add(_settle_or_split(context, shop_id, reads[half:]))
+        total = _settle_or_split(context, shop_id, reads[:half], foreseen)
+        total.add(_settle_or_split(context, shop_id, reads[half:], foreseen))
         return total
 
 
@@ -283,7 +295,7 @@ def _put_off(context: Context, one: Read, error: Exception) -> Tally:
 
 
 def _settle_batch(
-    context: Context, shop_id: int, reads: Sequence[Read], ahead: Ahead | None
+    context: Context, shop_id: int, reads: Sequence[Read], foreseen: Foreseen | None, ahead: Ahead | None
 ) -> tuple[Tally, tuple[Sequence[Row[Any]], int] | None]:
     """Settle a batch of read deliveries in one transaction on the shop's record; lease the next one in it."""
     tally, leased = Tally(), None
@@ -303,7 +315,7 @@ def _settle_batch(
         works, causes, waits = _take_in(recorder, understood)
         want_lookups(recorder, works)
         waits |= unasked
-        moved = settle(recorder, works, causes=causes)
+        moved = settle(recorder, works, causes=causes, foreseen=foreseen)
         tally.changed = {(shop_id, work.ref) for work in works if work.id in moved}
         _keep_back(recorder.connection, reads, waits)
         tally.waiting = len(waits)

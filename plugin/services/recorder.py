@@ -37,6 +37,7 @@ from plugin.services.want_mail import want_first_commission_mails
 
 _SHOP_SIDE = frozenset(ledger.SHOP_PURPOSES)
 _COUNTED = ("states", "decisions", "facts", "transfers")
+_OF_ORDERS = frozenset(_COUNTED) - {"facts"}  # what one order's settlement writes never changes another's decision
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -96,10 +97,11 @@ class Recorder:
         self.actor = actor
         self.key = context.keys.mac_key(PURPOSE)
         before = connection.execute(
-            select(head.c.position, head.c.mac).where(head.c.shop_id == shop_row.id).with_for_update()
+            select(head.c.position, head.c.mac, head.c.news).where(head.c.shop_id == shop_row.id).with_for_update()
         ).one()
         self.now = context.now()  # not before the row is ours: what waited for it is dated after what it waited for
         self.position: int = before.position + 1
+        self.news: int = before.news  # the position of the last fact, plan, sharer or link
         self._before: bytes = before.mac
         self._macs: list[bytes] = []
         self._orders: dict[str, list[int]] = {}
@@ -119,6 +121,8 @@ class Recorder:
         row["position"] = self.position
         row["mac"] = row_mac(self.key, table.name, row)
         self._macs.append(row["mac"])
+        if counted not in _OF_ORDERS:
+            self.news = self.position
         if order_ref is None:
             self._others[counted] = self._others.get(counted, 0) + 1
         else:
@@ -261,9 +265,8 @@ class Recorder:
             )
         )
         seal = head_seal(self.key, self.shop.id, self.position, mac)
-        self.connection.execute(
-            update(head).where(head.c.shop_id == self.shop.id).values(position=self.position, mac=mac, seal=seal)
-        )
+        values = {"position": self.position, "mac": mac, "seal": seal, "news": self.news}
+        self.connection.execute(update(head).where(head.c.shop_id == self.shop.id).values(values))
         self._write_events()
 
     def _write_events(self) -> None:

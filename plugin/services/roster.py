@@ -43,6 +43,8 @@ def _version(row: Row[Any]) -> PlanVersion:
 
 def load_order_facts(connection: Connection, order_ids: Collection[int]) -> dict[int, OrderFacts]:
     """Return the manual decisions and holds of the orders, by our number."""
+    if not order_ids:
+        return {}
     rows = connection.execute(
         select(fact).where(among(fact.c.order_id, order_ids), fact.c.kind.in_(("manual", "hold"))).order_by(fact.c.id)
     )

@@ -15,13 +15,12 @@ from plugin.domain import ledger
 from plugin.domain.attribution import Decision
 from plugin.domain.ledger import Move
 from plugin.domain.money import format_minor
-from plugin.domain.order import normalise_code
+from plugin.domain.order import Story, normalise_code
 from plugin.domain.rollup import COUNTED, NOT_COUNTED, Counted, Rollup, counted
 from plugin.domain.settlement import (
     Deciding,
     Known,
     LotKey,
-    OrderFacts,
     Standing,
     Work,
     binds,
@@ -29,12 +28,14 @@ from plugin.domain.settlement import (
     standing,
 )
 from plugin.domain.stored_json import canonical
-from plugin.models import lot, order_code, orders
+from plugin.keys import Keys
+from plugin.models import head, lot, order_code, orders
 from plugin.services import stories
+from plugin.services.context import Context
 from plugin.services.order_states import state_after
 from plugin.services.public_id import SHARER, show, show_optional
 from plugin.services.recorder import Recorder, insert_many, insert_new
-from plugin.services.roster import load_known, load_order_facts, load_plans
+from plugin.services.roster import load_known, load_order_facts, load_plans, load_terms
 
 CODE_LENGTH_MAX = 255
 CHUNK = 500  # orders that are settled at once
@@ -85,43 +86,117 @@ def resettle(recorder: Recorder, order_ids: Collection[int], *, cause: str) -> i
     return len(moved)
 
 
-def settle(recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, str]) -> set[int]:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is to be written of an order; only its moves are missing, which hang on what is booked."""
+
+    story: Story
+    decision: Decision
+    stand: Standing
+    count: Counted
+    row: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Orders that a shop's record did not know at a position, drawn by what it said there."""
+
+    position: int
+    drawn: Mapping[str, Drawn]
+
+    def still(self, recorder: Recorder, works: Iterable[Stored]) -> dict[str, Drawn]:
+        """Return what holds of the works now that the record is taken: nothing they were drawn by has changed since."""
+        if recorder.news > self.position:
+            return {}
+        fresh = ((work, self.drawn.get(work.ref)) for work in works if work.row is None)
+        return {work.ref: drawn for work, drawn in fresh if drawn is not None and drawn.story == work.story}
+
+
+def foresee(context: Context, shop_id: int, stories_told: Mapping[str, Story]) -> Foreseen | None:
+    """Decide and reckon orders that are not known yet before the shop's other writers must wait for it.
+
+    None where customers are bound, for then an order hangs on all others of its customer.
+    """
+    with context.database.reading() as connection:
+        taken = select(orders.c.ref).where(orders.c.shop_id == shop_id, among(orders.c.ref, stories_told))
+        known = set(connection.execute(taken).scalars())
+        told = {ref: story for ref, story in stories_told.items() if ref not in known}
+        starts_at, plans = load_terms(connection, shop_id)
+        if not told or binds(plans):
+            return None
+        position = connection.execute(select(head.c.position).where(head.c.shop_id == shop_id)).scalar_one()
+        roster = _load_known(connection, context.keys, shop_id, told.values())
+    deciding, drawn = Deciding(plans, roster, {}, starts_at), {}
+    for ref, story in told.items():
+        try:
+            drawn[ref] = _draw(Stored(0, ref, story), deciding)
+        except Exception:  # noqa: S112 - settling meets it again, and tells of it
+            continue
+    return Foreseen(position, drawn)
+
+
+def settle(
+    recorder: Recorder, works: Sequence[Stored], *, causes: Mapping[int, str], foreseen: Foreseen | None = None
+) -> set[int]:
     """Decide and book the orders (and those their customers' bindings concern); return the orders whose money moved."""
     if not works:
         return set()
-    connection, shop = recorder.connection, recorder.shop
-    plans = {one.version: one for one in load_plans(connection, shop.id)}
-    works = [*works, *(_bound_orders(connection, shop.id, works) if binds(plans.values()) else ())]
-    works.sort(key=lambda work: work.sort_key)
-    known = [work.id for work in works if work.row is not None]
-    facts = load_order_facts(connection, known) if known else {}
-    deciding = Deciding(list(plans.values()), _known(recorder, works, facts), facts, shop.starts_at)
-    lots = _load_lots(connection, known) if known else {}
+    ready = foreseen.still(recorder, works) if foreseen else {}
+    pairs = [(work, ready[work.ref]) for work in works if work.ref in ready]
+    pairs += _draw_now(recorder, [work for work in works if work.ref not in ready])
+    pairs.sort(key=lambda pair: pair[0].sort_key)
+    lots = _load_lots(recorder.connection, [work.id for work, _ in pairs if work.row is not None])
     cause = next(iter(causes.values()))
     moved: set[int] = set()
     rows: list[tuple[Stored, dict[str, object]]] = []
-    for work in works:
-        decision, is_late = deciding.decide(work)
-        plan = plans[decision.plan_version].plan
-        stand = standing(work.story, decision, plan, starts_at=shop.starts_at, is_late=is_late)
-        why = causes.get(work.id, cause)
-        theirs = lots.get(work.id, {})
-        moves = moves_of(stand.targets, theirs, held=decision.held, released=work.released is not None)
+    for work, drawn in pairs:
+        decision, why, theirs = drawn.decision, causes.get(work.id, cause), lots.get(work.id, {})
+        moves = moves_of(drawn.stand.targets, theirs, held=decision.held, released=work.released is not None)
         if moves:
-            _book(recorder, work, moves, stand, why)
+            _book(recorder, work, moves, drawn.stand, why)
             moved.add(work.id)
         if work.row is None or work.decision != decision:
-            text = encode_decision(decision)
-            _record_decision(recorder, work, decision, text, why)
-        else:
-            text = work.row.decision
-        count = counted(work.story, decision.winner, stand.outcome.now.net, starts_at=shop.starts_at)
-        row = _row(work, decision, text, stand, count) | {"state": state_after(decision, theirs, moves)}
+            _record_decision(recorder, work, decision, str(drawn.row["decision"]), why)
+        row = {**drawn.row, "state": state_after(decision, theirs, moves)}
         if work.row is None or any(getattr(work.row, name) != value for name, value in row.items()):
             rows.append((work, row))
-            _count(recorder.rollup, work, count)
-    _write(connection, shop.id, works, rows)
+            _count(recorder.rollup, work, drawn.count)
+    _write(recorder.connection, recorder.shop.id, [work for work, _ in pairs], rows)
     return moved
+
+
+def _draw_now(recorder: Recorder, works: Sequence[Stored]) -> list[tuple[Stored, Drawn]]:
+    """Decide and reckon orders by what the record says now, those with them that their customers' bindings concern."""
+    if not works:
+        return []
+    connection, shop_id = recorder.connection, recorder.shop.id
+    plans = load_plans(connection, shop_id)
+    works = [*works, *(_bound_orders(connection, shop_id, works) if binds(plans) else ())]
+    works.sort(key=lambda work: work.sort_key)
+    facts = load_order_facts(connection, [work.id for work in works if work.row is not None])
+    named = {one.sharer for known in facts.values() for one in known.manual if one.sharer is not None}
+    named |= {work.decision.winner for work in works if work.decision and work.decision.winner is not None}
+    roster = _load_known(connection, recorder.context.keys, shop_id, [work.story for work in works], named)
+    deciding = Deciding(plans, roster, facts, recorder.shop.starts_at)
+    return [(work, _draw(work, deciding)) for work in works]
+
+
+def _load_known(
+    connection: Connection, keys: Keys, shop_id: int, told: Collection[Story], named: Collection[int] = ()
+) -> Known:
+    """Load whom the orders may concern, those among them that manual and earlier decisions name."""
+    touches = [touch for story in told for _, touch in story.touches]
+    customers = [story.first.customer for story in told if story.first.customer]
+    return load_known(connection, keys, shop_id, touches=touches, customers=customers, sharers=named)
+
+
+def _draw(work: Stored, deciding: Deciding) -> Drawn:
+    decision, is_late = deciding.decide(work)
+    plan = next(one.plan for one in deciding.plans if one.version == decision.plan_version)
+    stand = standing(work.story, decision, plan, starts_at=deciding.starts_at, is_late=is_late)
+    text = work.row.decision if work.row is not None and work.decision == decision else encode_decision(decision)
+    count = counted(work.story, decision.winner, stand.outcome.now.net, starts_at=deciding.starts_at)
+    return Drawn(work.story, decision, stand, count, _row(work.story, decision, text, stand, count))
 
 
 def _bound_orders(connection: Connection, shop_id: int, works: Sequence[Stored]) -> list[Stored]:
@@ -134,22 +209,10 @@ def _bound_orders(connection: Connection, shop_id: int, works: Sequence[Stored])
     return load_work([row for row in rows if row.id not in mine])
 
 
-def _known(recorder: Recorder, works: Sequence[Stored], facts: Mapping[int, OrderFacts]) -> Known:
-    """Load whom the orders may concern, those that manual and earlier decisions name among them."""
-    named = {one.sharer for known in facts.values() for one in known.manual if one.sharer is not None}
-    named |= {work.decision.winner for work in works if work.decision and work.decision.winner is not None}
-    return load_known(
-        recorder.connection,
-        recorder.context.keys,
-        recorder.shop.id,
-        touches=[touch for work in works for _, touch in work.story.touches],
-        customers=[work.story.first.customer for work in works if work.story.first.customer],
-        sharers=named,
-    )
-
-
 def _load_lots(connection: Connection, order_ids: Sequence[int]) -> dict[int, dict[LotKey, dict[str, int]]]:
     found: dict[int, dict[LotKey, dict[str, int]]] = {}
+    if not order_ids:
+        return found
     for row in connection.execute(select(lot).where(among(lot.c.order_id, order_ids))).mappings():
         key = (row["sharer_id"], row["role"], row["currency"])
         found.setdefault(row["order_id"], {})[key] = {purpose: row[purpose] for purpose in ledger.SHARER_PURPOSES}
@@ -211,16 +274,16 @@ def _count(rollup: Rollup, work: Stored, count: Counted) -> None:
     rollup.count_order(work.story.first.placed_at, work.story.now.order.currency, count)
 
 
-def _row(work: Stored, decision: Decision, text: str, stand: Standing, count: Counted) -> dict[str, object]:
-    first = work.story.first
+def _row(story: Story, decision: Decision, text: str, stand: Standing, count: Counted) -> dict[str, object]:
+    first = story.first
     return {
-        "story": stories.dump(work.story),
-        "now": stories.pack(work.story.now.text),
+        "story": stories.dump(story),
+        "now": stories.pack(story.now.text),
         "decision": text,
         "customer_key": first.customer.key if first.customer else None,
         "customer_email": first.customer.email_hash if first.customer else None,
-        "currency": work.story.now.order.currency,
-        "number": work.story.now.order.number,
+        "currency": story.now.order.currency,
+        "number": story.now.order.number,
         "placed_at": first.placed_at,
         "release_at": stand.release_at,
         "held": decision.held,
