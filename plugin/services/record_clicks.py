@@ -32,8 +32,7 @@ from plugin.services.rollups import add_rollup
 from plugin.shops.base import Catalogued, Discounting
 
 FLUSH_SECONDS = 0.5
-BATCH = 500
-ROWS_A_STATEMENT = 100
+BATCH = 100  # so few that nobody waits long for the interpreter lock meanwhile
 CLICKS_MAX = 20_000  # in memory, while the database is away
 LINKS_MAX = 20_000
 CHECK_SECONDS = 1.0
@@ -168,12 +167,8 @@ def _insert(connection: Connection, rows: Sequence[ClickRow]) -> None:
     """Insert by the fastest way of each driver: a background thread must not take the processor from the requests."""
     if connection.dialect.name == "sqlite":
         # Between two statements the other threads get their turn; with one for each row they would fight for it.
-        whole = len(rows) - len(rows) % ROWS_A_STATEMENT
-        for rest, size in ((rows[:whole], ROWS_A_STATEMENT), (rows[whole:], 1)):
-            values = [tuple(chain.from_iterable(rest[first : first + size])) for first in range(0, len(rest), size)]
-            if values:
-                insert = f"INSERT INTO pa_click ({_COLUMNS}) VALUES {', '.join([_ROW] * size)}"  # noqa: S608
-                connection.exec_driver_sql(insert, values)
+        insert = f"INSERT INTO pa_click ({_COLUMNS}) VALUES {', '.join([_ROW] * len(rows))}"  # noqa: S608
+        connection.exec_driver_sql(insert, tuple(chain.from_iterable(rows)))
         return
     lines = [f"{one[0]}\t{one[1]}\t\\\\x{one[2].hex()}\t{one[3]}\t\\\\x{one[4].hex()}\n" for one in rows]
     with connection.connection.cursor().copy(f"COPY pa_click ({_COLUMNS}) FROM STDIN") as copy:
