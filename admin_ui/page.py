@@ -231,10 +231,18 @@ def show(template: str, **values: Any) -> str:
         template,
         told=told and gettext(told),
         language=language(),
-        active_page=request.endpoint,
+        current=_current,
         desk=g.get("desk"),
         **values,
     )
+
+
+def _current(address: str) -> str | None:
+    """Return the aria-current (WAI-ARIA) of a link in a menu: it leads here, or to what this page is a part of."""
+    here = request.script_root + request.path
+    if here == address:
+        return "page"
+    return "true" if here.startswith(f"{address}/") else None
 
 
 def is_part() -> bool:

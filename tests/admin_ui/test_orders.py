@@ -71,6 +71,18 @@ def test_orders_are_found_by_where_they_stand(shop: Shop, owner: Browser, state:
     assert listed(owner.get(f"{root(shop)}?state={state}")) == found
 
 
+@pytest.mark.parametrize(
+    ("page", "marked"),
+    [
+        ("", [("page", "Home")]), ("orders", [("page", "Orders")]), ("orders/paid", [("true", "Orders")]),
+        ("sharers/shr_1", [("true", "Sharers")]), ("books", []),
+    ],
+)  # fmt: skip
+def test_the_menu_marks_where_one_is(shop: Shop, owner: Browser, page: str, marked: list[tuple[str, str]]) -> None:
+    (menu, _) = re.findall(r'<nav aria-label="Pages">.*?</nav>', owner.get(f"/admin/{shop.key}/{page}"), re.DOTALL)
+    assert re.findall(r'aria-current="(\w+)">.*?<span>(\w+)</span>', menu) == marked
+
+
 def test_an_order_that_is_held_stands_there_before_anything_is_earned(shop: Shop, owner: Browser) -> None:
     shop.world.call("POST", "/orders/expected/hold", {"shop": shop.key, "reason": "Looks odd"}, expect=200)
     assert listed(owner.get(f"{root(shop)}?state=held")) == ["#expected", "#held"]
